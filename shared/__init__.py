@@ -1,0 +1,1 @@
+"""What both halves speak. Knows nobody: neither agent nor collector is imported here."""

@@ -1,0 +1,218 @@
+"""What is said on the wire? One frozen model per message; a message is checked once, at the border.
+
+Additive changes keep `v` and are ignored by older readers of `Heartbeat`; an event is evidence, so
+`DetectionEvent` refuses fields it does not know. A breaking change gets a new `v` and a new topic
+root (`shared.topics.ROOT`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from shared.geometry import Box
+from shared.identity import CameraName, SiteName
+
+MAX_EVENT_BYTES = 16 * 1024  # measured: 0.6 to 2 kB with a full path; eight times that is a fault
+MAX_THUMBNAIL_BYTES = 192 * 1024  # planned: 20 to 40 kB; fits the broker's 262,144-byte packet
+MAX_HEARTBEAT_BYTES = 32 * 1024  # 0.8 kB with four cameras; a recorder may have 32
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset() != timedelta(0):
+        message = "time must be UTC"
+        raise ValueError(message)
+    return moment
+
+
+Utc = Annotated[datetime, AfterValidator(_utc)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Message(BaseModel):
+    """Common to all: frozen, and nothing unknown slips through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    v: Literal[1] = 1
+
+
+class Kind(StrEnum):
+    """What an object is. There is no other kind, and no face, plate or name: by design."""
+
+    PERSON = "person"
+    BICYCLE = "bicycle"
+    MOTORCYCLE = "motorcycle"
+    CAR = "car"
+    BUS = "bus"
+    TRUCK = "truck"
+
+
+class Phase(StrEnum):
+    """Where in its life an event is when the message is made."""
+
+    START = "start"
+    UPDATE = "update"
+    END = "end"
+
+
+class ClockQuality(StrEnum):
+    """May the agent's wall clock be believed for this message?"""
+
+    SYNCED = "synced"
+    UNSYNCED = "unsynced"  # made before the first synchronisation of this boot
+
+
+class ClockReading(BaseModel):
+    """The agent's clocks when the message was made, so that a wrong date can be put right later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    boot_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    monotonic_s: float
+    quality: ClockQuality
+    camera_offset_s: float | None = None  # camera's clock minus the agent's; None: never measured
+
+
+class PathPoint(BaseModel):
+    """Where the object's foot was, and when: seconds since the event's start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    t: Annotated[float, Field(ge=0)]
+    x: Fraction
+    y: Fraction
+
+
+class Thumbnail(BaseModel):
+    """The picture that belongs to an event; its bytes travel apart and must hash to this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(gt=0, le=MAX_THUMBNAIL_BYTES)]
+    width: Annotated[int, Field(gt=0, le=8192)]
+    height: Annotated[int, Field(gt=0, le=8192)]
+    taken_at: Utc
+
+
+class DetectionEvent(Message):
+    """One object that passed, as known at one moment of its life.
+
+    `event_id` is the object's; `id` is this message's; `revision` counts the messages of one event
+    from 0, so that start, update and end may arrive in any order and as often as they like.
+    `sequence` numbers everything a site sends; the outbox fills it in.
+    """
+
+    id: UUID
+    event_id: UUID
+    revision: Annotated[int, Field(ge=0)]
+    sequence: Annotated[int, Field(ge=0)] = 0
+    phase: Phase
+    site: SiteName
+    camera: CameraName
+    kind: Kind
+    confidence: Fraction  # median over the confirming looks, not the luckiest
+    started_at: Utc
+    seen_at: Utc  # the newest frame this message knows of
+    box: Box  # of the best view
+    path: Annotated[tuple[PathPoint, ...], Field(max_length=128)] = ()
+    thumbnail: Thumbnail | None = None
+    clock: ClockReading
+
+    @model_validator(mode="after")
+    def _seen_after_start(self) -> Self:
+        if self.seen_at < self.started_at:
+            message = "seen_at is before started_at"
+            raise ValueError(message)
+        return self
+
+
+class TestMessage(Message):
+    """Nothing happened: the installer's proof that a message is kept and acknowledged."""
+
+    __test__ = False  # not for pytest
+
+    id: UUID
+    site: SiteName
+    sent_at: Utc
+
+
+class CameraState(StrEnum):
+    """How a camera is, in one word; `cause` says why."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+class CameraHealth(BaseModel):
+    """One camera in a heartbeat. Unknown fields are ignored: newer agents say more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    camera: CameraName
+    state: CameraState
+    cause: Annotated[str, StringConstraints(max_length=64)] = ""  # a code of `agent.health`
+    frame_age_s: float | None = None
+    fps: float = 0.0
+
+
+class Heartbeat(BaseModel):
+    """I am here, and how I feel. Newest wins; never kept in the outbox."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    site: SiteName
+    sent_at: Utc
+    boot_id: Annotated[str, StringConstraints(max_length=64)]
+    agent_version: Annotated[str, StringConstraints(max_length=32)]
+    uptime_s: Annotated[float, Field(ge=0)]
+    clock_quality: ClockQuality
+    outbox_waiting: Annotated[int, Field(ge=0)]
+    outbox_oldest_s: float | None = None
+    outbox_refused: Annotated[int, Field(ge=0)] = 0
+    detector: Annotated[str, StringConstraints(max_length=120)] = ""
+    detect_p50_ms: float | None = None
+    frames_skipped: Annotated[int, Field(ge=0)] = 0
+    cpu_percent: float | None = None
+    memory_mb: float | None = None
+    disk_free_mb: float | None = None
+    temperature_c: float | None = None
+    cameras: Annotated[tuple[CameraHealth, ...], Field(max_length=64)] = ()
+
+
+class AgentState(BaseModel):
+    """Retained birth and last will of an agent; an older will cannot overtake a newer birth."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    online: bool
+    session: Annotated[str, StringConstraints(max_length=64)]  # one connection's name
+    at: Utc
+
+
+class CollectorState(BaseModel):
+    """Retained: is anybody there who keeps what is sent? Agents wait while nobody is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    online: bool
+
+
+class Acknowledgement(BaseModel):
+    """The collector's word, by message id. Stored: on disk. Refused: never send it again."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    stored: tuple[UUID, ...] = ()
+    refused: dict[UUID, Annotated[str, StringConstraints(max_length=200)]] = Field(default_factory=dict)

@@ -1,0 +1,58 @@
+"""What every test may count on: footage when it is there, free ports, and no network in unit tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+VTEST = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of footage, labelled images and models, or a skip."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("../shared/data is not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def street_clip() -> Path:
+    """Debian's pedestrian clip: 768x576, 10 frames per second, 79 s."""
+    if not VTEST.is_file():
+        pytest.skip("Debian's opencv-doc is not installed (packaging/check installs it)")
+    return VTEST
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "tests/unit/" in str(request.path):
+
+        def refuse(*_: object) -> None:
+            pytest.fail("a unit test opened a connection")
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr(socket.socket, "bind", refuse)
+
+
+@pytest.fixture
+def needs_root() -> None:
+    """Skip where network namespaces cannot be made."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root (network namespaces)")
+    if shutil.which("ip") is None or subprocess.run(["ip", "netns", "list"], check=False).returncode:
+        pytest.skip("needs iproute2 and network namespaces")
