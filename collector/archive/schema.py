@@ -32,7 +32,7 @@ STATION_MIGRATIONS: tuple[str, ...] = (
         expires_us  INTEGER NOT NULL,
         tries       INTEGER NOT NULL DEFAULT 0, -- wrong proofs; 5 lock it
         used_us     INTEGER,
-        public_key  TEXT                -- SHA-256 of the key it was used for: a lost answer may be asked again
+        public_key  TEXT                -- SHA-256 of the key it was used for: a lost answer may be asked for
     ) STRICT;
     CREATE TABLE certificates (
         serial      TEXT PRIMARY KEY,   -- hexadecimal
