@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+
+_TIME_ERROR = 5  # adjtimex(2): "the system clock is not synchronised"
+_TIMEX_BYTES = 256  # struct timex is 208 bytes on 64-bit Linux
 
 
 class Clock(Protocol):
@@ -38,3 +42,13 @@ class SystemClock:
 def boot_id() -> str:
     """Name this start of the machine: monotonic readings compare only within one boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def is_synchronised() -> bool:
+    """True when the kernel says the wall clock is being kept right (adjtimex(2), no STA_UNSYNC).
+
+    A box without a clock battery wakes in the past: until this turns true its dates are guesses.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    timex = (ctypes.c_byte * _TIMEX_BYTES)()  # zeroed: modes = 0 only reads
+    return bool(0 <= libc.adjtimex(timex) < _TIME_ERROR)

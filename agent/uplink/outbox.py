@@ -158,6 +158,12 @@ class Outbox:
                 (_REFUSED_KEPT,),
             )
 
+    def holds(self, message_id: UUID) -> bool:
+        """True while this message waits for the collector's word."""
+        with self._lock:
+            row = self._db.execute("SELECT 1 FROM outbox WHERE id = ?", (message_id.bytes,)).fetchone()
+        return row is not None
+
     def refusal(self, message_id: UUID) -> str | None:
         """Return why the collector will never take this message, or None."""
         with self._lock:

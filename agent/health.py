@@ -1,0 +1,66 @@
+"""Which problems do we know? Each has a code, a severity, and in the catalogue a sentence and what to do.
+
+A code travels in heartbeats (`CameraHealth.cause`) and stands in the log; people read
+`problems.<code>.what` and `problems.<code>.do`. A test walks this list and the catalogue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from shared.texts import text
+
+
+class Severity(IntEnum):
+    """How bad; also the order in which `agent doctor` shows them."""
+
+    FINE = 0
+    PASSING = 1  # likely to heal by itself: exit code 75
+    BROKEN = 2  # somebody must do something: exit code 2
+
+
+KNOWN: dict[str, Severity] = {
+    # uplink
+    "connecting": Severity.PASSING,
+    "station-unreachable": Severity.PASSING,
+    "collector-absent": Severity.PASSING,
+    "not-authorised": Severity.BROKEN,
+    "messages-refused": Severity.BROKEN,
+    "not-enrolled": Severity.BROKEN,
+    "certificate-expiring": Severity.BROKEN,
+    # cameras
+    "no-cameras": Severity.BROKEN,
+    "unreachable": Severity.BROKEN,
+    "refused": Severity.BROKEN,
+    "wrong-password": Severity.BROKEN,
+    "stalled": Severity.PASSING,
+    "low-fps": Severity.PASSING,
+    "camera-clock-off": Severity.PASSING,
+    # the box
+    "model-missing": Severity.BROKEN,
+    "model-changed": Severity.BROKEN,
+    "model-unmeasured": Severity.PASSING,
+    "clock-unsynchronised": Severity.PASSING,
+    "disk-low": Severity.BROKEN,
+    "not-running": Severity.BROKEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with one subject (a camera's name, or empty for the box)."""
+
+    code: str
+    subject: str = ""
+    facts: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> Severity:
+        return KNOWN[self.code]
+
+    def what(self) -> str:
+        return text(f"problems.{self.code}.what", None, subject=self.subject, **self.facts)
+
+    def do(self) -> str:
+        return text(f"problems.{self.code}.do", None, subject=self.subject, **self.facts)

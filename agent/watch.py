@@ -1,0 +1,187 @@
+"""The vision thread: look at every camera in turn, keep what happened, picture and all.
+
+One thread owns the detector and all pipelines. It takes the newest frame of each camera, so a slow
+detector skips frames evenly and never falls behind the street.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol
+
+from agent.uplink.outbox import Outbox
+from agent.vision.detect import Detection, Detector
+from agent.vision.frame import Frame, Image
+from agent.vision.pipeline import Occurrence, Pipeline
+from agent.vision.thumbnail import encode
+from shared.clock import Clock
+from shared.messages import ClockQuality, ClockReading, Thumbnail
+
+log = logging.getLogger(__name__)
+
+_LOST_S = 10.0  # no frame for so long: what lived in view has ended as far as anybody can tell
+_IDLE_S = 0.25  # how long to wait for any camera's next frame before looking at the stop sign
+_TIMINGS_KEPT = 200  # a minute or so of looks, for the median in the heartbeat
+
+
+class FrameSource(Protocol):
+    """Where the newest frame of a camera lies (`agent.cameras.rtsp.FrameSlot`)."""
+
+    def take(self, timeout_s: float) -> Frame | None: ...
+
+
+class PictureSource(Protocol):
+    """Where the main stream's picture of a moment can be had (`agent.cameras.pictures`)."""
+
+    def at(self, monotonic_s: float) -> Image | None: ...
+
+
+@dataclass(slots=True)
+class Watched:
+    """One camera as the vision thread sees it."""
+
+    camera: str
+    frames: FrameSource
+    pictures: PictureSource | None
+    pipeline: Pipeline
+    clock_offset_s: float | None
+    seen_s: float  # monotonic time of its newest frame
+    ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
+
+
+class TimedDetector:
+    """A detector that knows how long it takes."""
+
+    def __init__(self, detector: Detector, clock: Clock) -> None:
+        self._detector = detector
+        self._clock = clock
+        self._took_s: deque[float] = deque(maxlen=_TIMINGS_KEPT)
+
+    @property
+    def name(self) -> str:
+        return self._detector.name
+
+    @property
+    def p50_ms(self) -> float | None:
+        return median(self._took_s) * 1000 if self._took_s else None
+
+    def detect(self, image: Image) -> list[Detection]:
+        began_s = self._clock.monotonic()
+        try:
+            return self._detector.detect(image)
+        finally:
+            self._took_s.append(self._clock.monotonic() - began_s)
+
+
+class Watch:
+    """Owned by the thread `vision`. `mark_s` is the monotonic time of its last finished round."""
+
+    def __init__(
+        self,
+        cameras: Iterable[Watched],
+        outbox: Outbox,
+        clock: Clock,
+        boot_id: str,
+        *,
+        arrived: threading.Event,
+        is_synchronised: Callable[[], bool],
+    ) -> None:
+        """`arrived` is set by every camera whenever it has a new frame."""
+        self._cameras = tuple(cameras)
+        self._outbox = outbox
+        self._clock = clock
+        self._boot_id = boot_id
+        self._arrived = arrived
+        self._is_synchronised = is_synchronised
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vision", daemon=True)
+        self.mark_s = clock.monotonic()
+        self.events = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End what lives in view, so that no event stays open for ever, then end the thread."""
+        self._stop.set()
+        self._arrived.set()
+        self._thread.join(timeout=10)
+        for watched in self._cameras:
+            self._end(watched)
+
+    def round(self) -> int:
+        """Look once at every camera that has something new; return how many had."""
+        looked = 0
+        for watched in self._cameras:
+            frame = watched.frames.take(0)
+            now_s = self._clock.monotonic()
+            if frame is not None:
+                looked += 1
+                watched.seen_s, watched.ended = now_s, False
+                self._keep_all(watched, watched.pipeline.step(frame, self._reading(watched, frame.monotonic_s)))
+            elif not watched.ended and now_s - watched.seen_s > _LOST_S:
+                self._end(watched)
+        return looked
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._arrived.wait(_IDLE_S)
+            self._arrived.clear()
+            try:
+                while self.round() and not self._stop.is_set():
+                    self.mark_s = self._clock.monotonic()
+            except Exception:
+                log.exception("a look failed")
+                self._stop.wait(_IDLE_S)
+            self.mark_s = self._clock.monotonic()
+
+    def _end(self, watched: Watched) -> None:
+        if not watched.ended:
+            watched.ended = True
+            reading = self._reading(watched, self._clock.monotonic())
+            self._keep_all(watched, watched.pipeline.finish(reading))
+
+    def _reading(self, watched: Watched, monotonic_s: float) -> ClockReading:
+        return ClockReading(
+            boot_id=self._boot_id,
+            monotonic_s=round(monotonic_s, 3),
+            quality=ClockQuality.SYNCED if self._is_synchronised() else ClockQuality.UNSYNCED,
+            camera_offset_s=watched.clock_offset_s,
+        )
+
+    def _keep_all(self, watched: Watched, occurrences: list[Occurrence]) -> None:
+        for occurrence in occurrences:
+            self._keep(watched, occurrence)
+
+    def _keep(self, watched: Watched, occurrence: Occurrence) -> None:
+        """Bind the best picture to the event by its hash and put both on disk together."""
+        event, view = occurrence.event, occurrence.view
+        if view is None:
+            kept = self._outbox.put(event)
+        else:
+            full = watched.pictures.at(view.monotonic_s) if watched.pictures else None
+            encoded = encode(view.image if full is None else full, view.box)
+            thumbnail = Thumbnail(
+                sha256=encoded.sha256,
+                size_bytes=len(encoded.jpeg),
+                width=encoded.width,
+                height=encoded.height,
+                taken_at=view.captured_at,
+            )
+            kept = self._outbox.put(event.model_copy(update={"thumbnail": thumbnail}), encoded.jpeg)
+        self.events += event.revision == 0
+        log.info(
+            "event",
+            extra={
+                "camera": watched.camera,
+                "event": str(event.event_id),
+                "phase": event.phase.value,
+                "kind": event.kind.value,
+                "sequence": kept.sequence,
+            },
+        )
