@@ -1,0 +1,177 @@
+"""Did anything move, and where? What fits neither the slow picture of the scene nor that of just now.
+
+A frame is made small and grey and compared with two running averages. The slow one (the scene) shows
+who is there; the quick one (just now) shows who moves, so that the ghost left in the scene by somebody
+who stood there, or a car that has parked, keeps nothing open. A standing object is the tracker's to
+remember, not the gate's.
+
+Light is not motion: before comparing, the scene is shown in today's light (`_light`: one gain and one
+offset for the whole picture, found with medians so that the walker himself does not count). What is
+left is counted in cells; a few neighbouring cells that changed are motion.
+
+When most of the picture changed at once (infra-red switch-over, somebody turned the camera) nothing
+moved either: the scene is learned anew. Whoever stood there meanwhile is found by the quiet look of
+`agent.vision.pipeline`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.vision.frame import Frame, Image
+from shared.geometry import Box
+
+_WIDTH, _HEIGHT = 320, 180  # a person of 8 % of the height is still 14 pixels tall
+_CELL = 10  # pixels: 32 x 18 cells; a clock's digit changes one or two, a person three or more
+_COLUMNS, _ROWS = _WIDTH // _CELL, _HEIGHT // _CELL
+_SAMPLE = 6  # every sixth pixel each way, 1,600 in all, is enough for a median
+_WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+
+_Grey = NDArray[np.uint8]
+_Average = NDArray[np.float32]
+_Cells = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """`moved`: look at this frame. `regions`: where, in fractions; empty during the hold."""
+
+    moved: bool
+    regions: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MotionTuning:
+    """Numbers of the gate."""
+
+    follow_s: float = 10.0  # a cloud takes longer than a walker stays on one pixel
+    just_now_s: float = 0.7  # a far walker goes his own width in that time
+    hold_s: float = 1.0  # people pause between steps; measured to keep 95 % of the useful looks
+    gap_s: float = 5.0  # no frame for so long: the stream was away, the scene may be another
+    difference: float = 18.0  # grey levels; codec noise stays under 10 after the blur
+    noise_factor: float = 6.0  # times the picture's own noise, for grainy nights
+    cell_share: float = 0.15  # of a cell's pixels; a far walker fills a sixth of his cells
+    min_cells: int = 3  # a clock in the picture changes two cells a second
+    scene_share: float = 0.6  # of all cells: no passer-by covers so much from one frame to the next
+    settle_s: float = 2.0  # cameras hunt for exposure that long after switching to infra-red
+    max_regions: int = 4  # bounds what a later stage may do per frame
+
+
+class MotionGate:
+    """One per camera. Remembers the empty scene; `reset` when the stream was away."""
+
+    def __init__(self, tuning: MotionTuning | None = None) -> None:
+        self._tuning = tuning or MotionTuning()
+        self._scene: _Average | None = None
+        self._just_now: _Average = np.zeros((_HEIGHT, _WIDTH), np.float32)
+        self._size = (0, 0)
+        self._seen_s = 0.0
+        self._open_until_s = 0.0
+        self._settle_until_s = 0.0
+
+    def reset(self) -> None:
+        """Forget the scene: the next frame is a first frame."""
+        self._scene = None
+
+    def look(self, frame: Frame) -> Motion:
+        """Compare with the scene and learn from it.
+
+        A first frame opens the gate for the hold: whoever stands there already must be seen.
+        """
+        now, grey = frame.monotonic_s, _small_grey(frame.image)
+        elapsed_s, self._seen_s = now - self._seen_s, now
+        if self._scene is None or frame.size != self._size or not 0 <= elapsed_s <= self._tuning.gap_s:
+            self._scene, self._size = self._learned_anew(grey), frame.size
+            self._open_until_s, self._settle_until_s = now + self._tuning.hold_s, 0.0
+            return Motion(moved=True, regions=(_WHOLE,))
+        if now < self._settle_until_s:
+            self._scene = self._learned_anew(grey)
+            return Motion(moved=now <= self._open_until_s)
+        gain, offset = _light(self._scene, grey)
+        self._scene = self._scene * gain + offset
+        there = self._changed_cells(grey, self._scene)
+        if there.mean() > self._tuning.scene_share:
+            self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
+            return Motion(moved=now <= self._open_until_s)
+        regions = _regions(there, self._changed_cells(grey, self._just_now), self._tuning)
+        cv2.accumulateWeighted(grey, self._scene, 1 - math.exp(-elapsed_s / self._tuning.follow_s))
+        cv2.accumulateWeighted(grey, self._just_now, 1 - math.exp(-elapsed_s / self._tuning.just_now_s))
+        if regions:
+            self._open_until_s = now + self._tuning.hold_s
+        return Motion(moved=now <= self._open_until_s, regions=regions)
+
+    def _learned_anew(self, grey: _Grey) -> _Average:
+        self._just_now = grey.astype(np.float32)
+        return grey.astype(np.float32)
+
+    def _changed_cells(self, grey: _Grey, average: _Average) -> _Cells:
+        difference = cv2.absdiff(grey, cv2.convertScaleAbs(average))
+        noise = float(np.median(difference[::_SAMPLE, ::_SAMPLE])) * 1.48  # of a normal distribution
+        threshold = max(self._tuning.difference, self._tuning.noise_factor * noise)
+        changed = cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)[1]
+        share = cv2.resize(changed, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
+        return np.asarray(share > 255 * self._tuning.cell_share)
+
+
+def _small_grey(image: Image) -> _Grey:
+    # blur, then pick: a fifth of the time of cv2.INTER_AREA, and as blind to single noisy pixels
+    step = max(1, image.shape[1] // (2 * _WIDTH))
+    grey = cv2.cvtColor(image[::step, ::step], cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(cv2.blur(grey, (5, 5)), (_WIDTH, _HEIGHT)), np.uint8)
+
+
+def _light(scene: _Average, grey: _Grey) -> tuple[float, float]:
+    """Return the gain and the offset that show the scene in the light of `grey`.
+
+    The darker and the brighter half of the scene each tell, by their median change, what the light
+    did there; a line through the two is the answer. People may cover up to half of each without
+    moving a median.
+    """
+    then = scene[::_SAMPLE, ::_SAMPLE].ravel()
+    change = grey[::_SAMPLE, ::_SAMPLE].ravel() - then
+    dark = then <= np.median(then)
+    if dark.all():
+        return 1.0, float(np.median(change))
+    low, high = float(np.median(then[dark])), float(np.median(then[~dark]))
+    low_change, high_change = float(np.median(change[dark])), float(np.median(change[~dark]))
+    slope = (high_change - low_change) / max(high - low, 1.0)
+    return 1 + slope, low_change - slope * low
+
+
+def _regions(there: _Cells, moving: _Cells, tuning: MotionTuning) -> tuple[Box, ...]:
+    """Group neighbouring cells, drop specks and ghosts, and merge until few enough are left."""
+    if not (there & moving).any():
+        return ()
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(there.astype(np.uint8), connectivity=8)
+    alive = set(labels[moving].tolist())
+    boxes = [
+        Box.from_corners(x / _COLUMNS, y / _ROWS, (x + w) / _COLUMNS, (y + h) / _ROWS)
+        for label, (x, y, w, h, size) in enumerate(stats.tolist()[:count])
+        if label in alive - {0} and size >= tuning.min_cells
+    ]
+    return merged(boxes, tuning.max_regions)
+
+
+def merged(boxes: list[Box], at_most: int) -> tuple[Box, ...]:
+    """Join boxes that overlap, then those whose joining adds least area, until few enough are left."""
+    boxes = list(boxes)
+    while len(boxes) > 1:
+        waste, one, other = min(
+            (_union(a, b).area - a.area - b.area, i, j)
+            for i, a in enumerate(boxes)
+            for j, b in enumerate(boxes[:i])
+        )
+        if waste >= 0 and len(boxes) <= at_most:
+            break
+        joined = _union(boxes[one], boxes[other])
+        boxes = [box for k, box in enumerate(boxes) if k not in {one, other}] + [joined]
+    return tuple(sorted(boxes, key=lambda box: box.area, reverse=True))
+
+
+def _union(a: Box, b: Box) -> Box:
+    return Box.from_corners(min(a.x, b.x), min(a.y, b.y), max(a.right, b.right), max(a.bottom, b.bottom))
