@@ -123,7 +123,9 @@ class Watch:
             if frame is not None:
                 looked += 1
                 watched.seen_s, watched.ended = now_s, False
-                self._keep_all(watched, watched.pipeline.step(frame, self._reading(watched, frame.monotonic_s)))
+                self._keep_all(
+                    watched, watched.pipeline.step(frame, self._reading(watched, frame.monotonic_s))
+                )
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
                 self._end(watched)
         return looked

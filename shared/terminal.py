@@ -6,6 +6,7 @@ Vietnamese first, English second; 2 = fix it, 75 = try again later, 130 = stoppe
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import click
@@ -27,14 +28,14 @@ def say(key: str, /, **facts: object) -> None:
     out.print(text(key, None, **facts), markup=False)
 
 
-def run(app: typer.Typer) -> NoReturn:
-    """Run a command line; a person never sees a traceback for what they can mend."""
-    sys.exit(_run(app))
+def run(build: Callable[[], typer.Typer]) -> NoReturn:
+    """Build and run a command line; a person never sees a traceback for what they can mend."""
+    sys.exit(_run(build))
 
 
-def _run(app: typer.Typer) -> int:
+def _run(build: Callable[[], typer.Typer]) -> int:
     try:
-        result = app(standalone_mode=False)
+        result = build()(standalone_mode=False)
     except AnninhError as error:
         _show(
             f"✗ {error.what(Language.VI)} → {error.hint(Language.VI)}",

@@ -1,0 +1,83 @@
+"""`agent doctor`: what is in force, what is wrong, what to do; exit code 0, 75 or 2 by the worst of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from agent.commands.run import is_running
+from agent.examine import Examination, examine
+from agent.health import Severity
+from agent.settings import AgentSettings, home
+from shared.clock import SystemClock, is_synchronised
+from shared.terminal import out, say
+from shared.texts import both, text
+
+_EXIT = {Severity.FINE: 0, Severity.PASSING: 75, Severity.BROKEN: 2}
+_MARK = {Severity.PASSING: "!", Severity.BROKEN: "✗"}
+
+
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help=both("help.agent.json"))] = False) -> int:
+    folder = home()
+    settings = AgentSettings.load(folder / "agent.toml")
+    found = examine(
+        folder,
+        settings,
+        SystemClock().now(),
+        running=is_running(folder),
+        synchronised=is_synchronised(),
+    )
+    if as_json:
+        out.print(json.dumps(_as_dict(found), indent=2), markup=False)
+    else:
+        _show(found)
+    worst = max((problem.severity for problem in found.problems), default=Severity.FINE)
+    return _EXIT[worst]
+
+
+def _show(found: Examination) -> None:
+    if found.identity:
+        say(
+            "doctor.site", site=found.identity.site, host=found.identity.host, port=found.identity.broker_port
+        )
+    if found.model:
+        say("doctor.model", name=found.model.name, engine=found.model.engine, accuracy=_accuracy(found))
+    if found.heartbeat:
+        for camera in found.heartbeat.cameras:
+            state = text(f"camera-state.{camera.state}")
+            say("doctor.camera", camera=camera.camera, state=state, fps=round(camera.fps, 1))
+        say("doctor.outbox", messages=found.heartbeat.outbox_waiting)
+    if not found.problems:
+        say("doctor.fine")
+        return
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for problem in found.problems:
+        table.add_row(_MARK[problem.severity], f"{problem.what()}\n→ {problem.do()}")
+    out.print(table)
+
+
+def _accuracy(found: Examination) -> str:
+    if found.model is None or found.model.accuracy is None:
+        return text("doctor.unmeasured")
+    measured = found.model.accuracy
+    return text(
+        "doctor.accuracy",
+        map50=f"{measured.map50:.2f}",
+        person=f"{measured.person_ap50:.2f}",
+        data_set=measured.data_set,
+    )
+
+
+def _as_dict(found: Examination) -> dict[str, object]:
+    return {
+        "site": found.identity and found.identity.site,
+        "model": found.model and found.model.model_dump(mode="json", exclude={"classes"}),
+        "heartbeat": found.heartbeat and found.heartbeat.model_dump(mode="json"),
+        "problems": [
+            {"code": problem.code, "subject": problem.subject, "severity": problem.severity.name.lower()}
+            for problem in found.problems
+        ],
+    }

@@ -1,0 +1,192 @@
+"""Which parts is a running agent made of, and who is wired to whom? The only file that knows all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+from uuid6 import uuid7
+
+from agent.cameras import credentials, register
+from agent.cameras.pictures import MainPictures
+from agent.cameras.register import CameraEntry
+from agent.cameras.rtsp import CameraStream, FrameSlot
+from agent.detectors import open_detector
+from agent.examine import STATUS
+from agent.settings import AgentSettings
+from agent.supervisor import Watched as WatchedThread
+from agent.supervisor import late
+from agent.uplink import identity
+from agent.uplink.heartbeat import vitals
+from agent.uplink.mqtt import MqttWire
+from agent.uplink.outbox import Outbox
+from agent.uplink.publisher import Publisher
+from agent.vision.pipeline import Pipeline, Tuning
+from agent.watch import TimedDetector, Watch, Watched
+from shared.clock import Clock, SystemClock, boot_id, is_synchronised
+from shared.disk import write_atomically
+from shared.errors import NeedsFixing, TryLater
+from shared.messages import ClockQuality, Heartbeat
+from shared.systemd import notify
+
+log = logging.getLogger(__name__)
+
+_VISION_DEADLINE_S = 60.0  # the slowest inference known on a Pi 4 is 0.4 s; eight cameras, and a margin
+_UPLINK_DEADLINE_S = 60.0  # a full disk may hold a commit for seconds, never for a minute
+_TICK_S = 1.0
+
+
+class NoCameras(NeedsFixing):
+    key = "no-cameras"
+
+
+class ThreadLate(TryLater):
+    """A part hangs; starting anew is the cure, and systemd does it."""
+
+    key = "thread-late"
+
+
+@dataclass(slots=True)
+class _Camera:
+    entry: CameraEntry
+    slot: FrameSlot
+    stream: CameraStream
+    pictures: MainPictures | None
+
+
+class Agent:
+    """Everything that runs. Built whole or not at all; `run` blocks until `stop` is set."""
+
+    def __init__(self, home: Path, settings: AgentSettings, clock: Clock | None = None) -> None:
+        self._home = home
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._started_s = self._clock.monotonic()
+        self._boot_id = boot_id()
+        self._process = psutil.Process()
+        self._identity = identity.load(home)
+        self._arrived = threading.Event()
+        self._cameras = [self._camera(entry) for entry in register.load(home)]
+        if not self._cameras:
+            raise NoCameras
+        self._detector = TimedDetector(open_detector(home, settings), self._clock)
+        self._outbox = Outbox(home / "outbox.db", uuid7, budget_bytes=settings.outbox_mb * 1_000_000)
+        self._publisher = Publisher(
+            self._outbox,
+            MqttWire(self._identity, self._clock, self._outbox.arrived),
+            self._clock,
+            window_bytes=settings.window_kb * 1024,
+            heartbeat=(self._heartbeat, settings.heartbeat_s),
+        )
+        self._watch = Watch(
+            [self._watched(camera) for camera in self._cameras],
+            self._outbox,
+            self._clock,
+            self._boot_id,
+            arrived=self._arrived,
+            is_synchronised=is_synchronised,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Start every part, feed the watchdog while all make progress, stop in order.
+
+        Raises ThreadLate when a part hangs.
+        """
+        self._start()
+        notify("READY=1")
+        log.info("watching", extra={"site": self._identity.site, "cameras": len(self._cameras)})
+        try:
+            while not stop.wait(_TICK_S):
+                if hanging := late(self._threads(), self._clock.monotonic()):
+                    raise ThreadLate(threads=", ".join(hanging))
+                notify("WATCHDOG=1")
+        finally:
+            notify("STOPPING=1")
+            self._stop()
+
+    def _start(self) -> None:
+        self._publisher.start()
+        self._watch.start()
+        for camera in self._cameras:
+            camera.stream.start()
+            if camera.pictures:
+                camera.pictures.start()
+
+    def _stop(self) -> None:
+        for camera in self._cameras:
+            camera.stream.stop()
+            if camera.pictures:
+                camera.pictures.stop()
+        self._watch.stop()
+        self._publisher.stop()
+        self._outbox.close()
+
+    def _threads(self) -> tuple[WatchedThread, ...]:
+        return (
+            WatchedThread("vision", lambda: self._watch.mark_s, _VISION_DEADLINE_S),
+            WatchedThread("uplink", lambda: self._publisher.mark_s, _UPLINK_DEADLINE_S),
+        )
+
+    def _camera(self, entry: CameraEntry) -> _Camera:
+        credential = credentials.load(self._home, entry.name)
+        slot = FrameSlot(arrived=self._arrived)
+        stream = CameraStream(
+            entry.name,
+            entry.detect_address(credential),
+            self._clock,
+            slot=slot,
+            sampled_fps=self._settings.detect_fps,
+        )
+        pictures = None
+        if entry.picture_url != entry.detect_url:
+            pictures = MainPictures(entry.name, entry.picture_address(credential), self._clock)
+        return _Camera(entry, slot, stream, pictures)
+
+    def _watched(self, camera: _Camera) -> Watched:
+        return Watched(
+            camera=camera.entry.name,
+            frames=camera.slot,
+            pictures=camera.pictures,
+            pipeline=Pipeline(self._identity.site, camera.entry.name, self._detector, Tuning(), uuid7),
+            clock_offset_s=camera.entry.clock_offset_s,
+            seen_s=self._clock.monotonic(),
+        )
+
+    def _heartbeat(self) -> Heartbeat:
+        now_s, now = self._clock.monotonic(), self._clock.now()
+        waiting = self._outbox.waiting()
+        body = vitals(self._process, self._home)
+        oldest_s = now.timestamp() - waiting.oldest_us / 1e6 if waiting.oldest_us else None
+        p50_ms = self._detector.p50_ms
+        heartbeat = Heartbeat(
+            site=self._identity.site,
+            sent_at=now,
+            boot_id=self._boot_id,
+            agent_version=version("anninh"),
+            uptime_s=round(now_s - self._started_s, 1),
+            clock_quality=ClockQuality.SYNCED if is_synchronised() else ClockQuality.UNSYNCED,
+            outbox_waiting=waiting.messages,
+            outbox_oldest_s=oldest_s and round(max(oldest_s, 0), 1),
+            outbox_refused=waiting.refused,
+            detector=self._detector.name,
+            detect_p50_ms=p50_ms and round(p50_ms, 1),
+            frames_skipped=sum(camera.slot.dropped for camera in self._cameras),
+            cpu_percent=body.cpu_percent,
+            memory_mb=body.memory_mb,
+            disk_free_mb=body.disk_free_mb,
+            temperature_c=body.temperature_c,
+            cameras=tuple(camera.stream.health(now_s) for camera in self._cameras),
+        )
+        self._write_status(heartbeat)
+        return heartbeat
+
+    def _write_status(self, heartbeat: Heartbeat) -> None:
+        """A courtesy to `agent doctor`; a full disk must not cost the heartbeat itself."""
+        try:
+            write_atomically(self._home / STATUS, heartbeat.model_dump_json(exclude_none=True).encode())
+        except OSError as error:
+            log.warning("status not written", extra={"reason": error})
