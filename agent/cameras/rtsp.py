@@ -1,0 +1,164 @@
+"""What does this camera see right now? One stream → its newest `Frame`, and how the camera is."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from datetime import datetime, timedelta
+from typing import cast
+
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from agent.cameras.reader import CONNECTING, OK, StreamReader
+from agent.cameras.stream import STALL_S, Arrival, StreamAddress, StreamStalled
+from agent.vision.frame import Frame, Image
+from shared.clock import Clock
+from shared.messages import CameraHealth, CameraState
+
+log = logging.getLogger(__name__)
+
+_RATE_WINDOW_S = 10.0  # frames per second are counted over so long
+_LOW = 0.5  # less than half of what we want to look at is worth saying
+_EARLY = 0.25  # of a sampling period: jitter must not push a frame into the next one
+
+
+class FrameSlot:
+    """One place between two threads: the newest frame wins, and what nobody took is counted."""
+
+    def __init__(self, arrived: threading.Event | None = None) -> None:
+        """`arrived` is set at every new frame, for who waits for several cameras at once."""
+        self._arrived = arrived
+        self._condition = threading.Condition()
+        self._frame: Frame | None = None
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> None:
+        with self._condition:
+            if self._frame is not None:
+                self.dropped += 1
+            self._frame = frame
+            self._condition.notify_all()
+        if self._arrived:
+            self._arrived.set()
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """Return the newest frame not yet taken, waiting for one if need be; None when none comes."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._frame is not None, timeout_s)
+            frame, self._frame = self._frame, None
+            return frame
+
+
+class Sampler:
+    """Which frames are looked at? About `fps` per second, evenly, however fast they come."""
+
+    def __init__(self, fps: float) -> None:
+        self._period_s = 1 / fps
+        self._due_s = float("-inf")
+
+    def wants(self, seen_s: float) -> bool:
+        if seen_s < self._due_s - _EARLY * self._period_s:
+            return False
+        behind = seen_s - self._due_s > self._period_s
+        self._due_s = seen_s + self._period_s if behind else self._due_s + self._period_s
+        return True
+
+
+class CameraStream:
+    """Reads the stream that is looked at, in a thread of its own, until stopped."""
+
+    def __init__(
+        self, name: str, address: StreamAddress, clock: Clock, *, slot: FrameSlot, sampled_fps: float
+    ) -> None:
+        self._name = name
+        self._sampled_fps = sampled_fps
+        self._decoder = _Decoder(name, clock, slot, sampled_fps)
+        self._reader = StreamReader(name, address, clock, self._decoder)
+
+    def start(self) -> None:
+        self._reader.start()
+
+    def stop(self) -> None:
+        self._reader.stop()
+
+    def health(self, now_monotonic_s: float) -> CameraHealth:
+        """Return how the camera is at this moment; may be called from any thread."""
+        age_s = self._decoder.age_s(now_monotonic_s)
+        fps = self._decoder.fps(now_monotonic_s)
+        settled = now_monotonic_s - self._decoder.opened_s > _RATE_WINDOW_S
+        state, cause = CameraState.DOWN, self._reader.cause
+        if cause == OK and age_s is not None:
+            if age_s > STALL_S:
+                cause = StreamStalled.cause
+            elif settled and fps < self._sampled_fps * _LOW:
+                state, cause = CameraState.DEGRADED, "low-fps"
+            else:
+                state = CameraState.OK
+        elif cause == OK:
+            cause = CONNECTING  # packets come, but no whole picture yet
+        rounded_s = None if age_s is None else round(age_s, 2)
+        return CameraHealth(
+            camera=self._name, state=state, cause=cause, frame_age_s=rounded_s, fps=round(fps, 1)
+        )
+
+
+class _Decoder:
+    """Packets → frames, in the reader's thread; decodes all, converts only what is looked at."""
+
+    def __init__(self, name: str, clock: Clock, slot: FrameSlot, sampled_fps: float) -> None:
+        self._name, self._clock, self._slot = name, clock, slot
+        self._sampled_fps = sampled_fps
+        self._arrivals_s: deque[float] = deque(maxlen=1024)  # 10 s of 100 frames per second
+        self._video: VideoStream | None = None
+        self.opened_s = clock.monotonic()
+
+    def opened(self, video: VideoStream) -> None:
+        """Begin a session: the wall clock is read here, once, and monotonic time counts on from it."""
+        self._video = video
+        self._convert = VideoReformatter()
+        self._sampler = Sampler(self._sampled_fps)
+        self._whole = False  # nothing before the first key frame can be a whole picture
+        self.opened_s = self._clock.monotonic()
+        self._wall_at_zero: datetime = self._clock.now() - timedelta(seconds=self.opened_s)
+
+    def arrived(self, arrival: Arrival) -> None:
+        self._whole = self._whole or arrival.packet.is_keyframe
+        if not self._whole:
+            return
+        try:
+            pictures = arrival.packet.decode()
+        except FFmpegError as error:
+            log.warning("packet not decodable", extra={"camera": self._name, "reason": error.strerror})
+            return
+        for picture in pictures:
+            if picture.is_corrupt:
+                continue
+            self._arrivals_s.append(self._clock.monotonic())
+            seen_s = arrival.monotonic_s + _behind_s(picture, arrival)
+            if self._sampler.wants(seen_s):
+                self._slot.put(self._frame(picture, seen_s))
+
+    def _frame(self, picture: VideoFrame, seen_s: float) -> Frame:
+        image = self._convert.reformat(picture, format="bgr24").to_ndarray()
+        captured_at = self._wall_at_zero + timedelta(seconds=seen_s)
+        return Frame(self._name, cast(Image, image), captured_at, seen_s)
+
+    def age_s(self, now_s: float) -> float | None:
+        return max(now_s - self._arrivals_s[-1], 0.0) if self._arrivals_s else None
+
+    def fps(self, now_s: float) -> float:
+        """Whole pictures per second over the last ten seconds, or since the session began."""
+        span_s = min(_RATE_WINDOW_S, max(now_s - self.opened_s, 1.0))
+        return sum(now_s - moment <= span_s for moment in tuple(self._arrivals_s)) / span_s
+
+
+def _behind_s(picture: VideoFrame, arrival: Arrival) -> float:
+    """How far a picture lies before the packet that set it free (B-frames); 0 for most cameras."""
+    packet = arrival.packet
+    if picture.pts is None or packet.pts is None:
+        return 0.0
+    return float((picture.pts - packet.pts) * packet.time_base)
