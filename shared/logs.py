@@ -18,7 +18,7 @@ _REPEAT_S = 60.0  # moonfire, kvmd: once when it breaks, then a count
 
 _SECRETS = (
     re.compile(
-        r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@]+(?=@)", re.IGNORECASE
+        r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE
     ),  # scheme://user:SECRET@
     re.compile(
         r"(?P<keep>\b(?:password|passwd|pwd|secret|token|code)\b['\"]?\s*[=:]\s*['\"]?)[^\s'\",&]+",
