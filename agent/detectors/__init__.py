@@ -15,6 +15,7 @@ from agent.detectors import known
 from agent.detectors.manifest import FILE_NAME, Manifest
 from agent.settings import AgentSettings
 from agent.vision.detect import Detector
+from shared.disk import write_atomically
 from shared.errors import NeedsFixing
 from shared.messages import Kind
 
@@ -70,6 +71,17 @@ def folder_in_force(home: Path, settings: AgentSettings) -> Path:
     if Path(chosen).name != chosen or not (folder / FILE_NAME).is_file():
         raise ModelUnknown(name=chosen, folder=models_folder(home))
     return folder
+
+
+def put_in_force(home: Path, name: str) -> Manifest:
+    """Make this the model to run. Raises ModelUnknown, ModelChanged."""
+    folder = models_folder(home) / name
+    if Path(name).name != name or not (folder / FILE_NAME).is_file():
+        raise ModelUnknown(name=name, folder=models_folder(home))
+    manifest = Manifest.load(folder)
+    manifest.checked_bytes(folder)
+    write_atomically(models_folder(home) / _IN_FORCE, f"{name}\n".encode())
+    return manifest
 
 
 def model_in_force(home: Path, settings: AgentSettings) -> Manifest:

@@ -49,7 +49,7 @@ class OnnxDetector:
         canvas, placement = decode.place(image, manifest.size, family.layout)
         outputs = self._session.run(None, {self._input: decode.tensor(canvas, family)})
         found = family.decode(outputs, manifest.size, self._limits)
-        return decode.detections(found, placement, manifest.classes, family.suppress_above)
+        return decode.detections(found, placement, manifest.classes)
 
     def _check(self) -> None:
         """Refuse now what would give wrong boxes later: another input size, another number of classes."""
