@@ -1,0 +1,97 @@
+"""What happens to a frame? Motion, detection, tracks, events: the five stages on one page.
+
+    frame ─▶ gate ──shut, nobody lives──▶ (nothing)
+              └─open, or somebody lives─▶ detector ─▶ tracks ─▶ events ─▶ occurrences
+
+The gate decides whether the detector is *woken*; after that, a living track keeps it awake, because
+the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate
+of looking will do; and when nobody lives, one quiet look in ten seconds finds whoever came while the
+light was changing. At most one detection per frame, whatever happens in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from agent.vision.detect import Detector
+from agent.vision.event import Events, EventTuning, Occurrence
+from agent.vision.frame import Frame
+from agent.vision.motion import Motion, MotionGate, MotionTuning
+from agent.vision.track import Tracker, TrackTuning
+from shared.messages import ClockReading
+
+__all__ = ["Counts", "Occurrence", "Pipeline", "Tuning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Every number of the eye, each with its reason beside it."""
+
+    motion: MotionTuning = field(default_factory=MotionTuning)
+    track: TrackTuning = field(default_factory=TrackTuning)
+    event: EventTuning = field(default_factory=EventTuning)
+    quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
+    still_look_s: float = 1.0  # the gate wakes us when what stands begins to walk
+    gap_s: float = 5.0  # no frame for so long: whoever is there now need not be who was there
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one pipeline has done so far."""
+
+    frames: int = 0
+    looked: int = 0  # given to the detector
+    gated: int = 0  # kept from it
+
+
+class Pipeline:
+    """One per camera; pure: time comes in with the frame. Owned by the vision thread."""
+
+    def __init__(
+        self, site: str, camera: str, detector: Detector, tuning: Tuning, new_id: Callable[[], UUID]
+    ) -> None:
+        self._detector = detector
+        self._tuning = tuning
+        self._gate = MotionGate(tuning.motion)
+        self._tracker = Tracker(tuning.track)
+        self._events = Events(site, camera, tuning.event, new_id)
+        self._newest_s: float | None = None
+        self._looked_s = 0.0
+        self.counts = Counts()
+
+    def step(self, frame: Frame, clock: ClockReading) -> list[Occurrence]:
+        """Take in the next frame of the stream; a frame older than the last is dropped."""
+        now, told = frame.monotonic_s, []
+        if self._newest_s is not None:
+            if now <= self._newest_s:
+                return []
+            if now - self._newest_s > self._tuning.gap_s:
+                told = self.finish(clock)
+        self._newest_s = now
+        motion = self._gate.look(frame)
+        if not self._is_due(motion, now):
+            self.counts = replace(self.counts, frames=self.counts.frames + 1, gated=self.counts.gated + 1)
+            return told
+        self.counts = replace(self.counts, frames=self.counts.frames + 1, looked=self.counts.looked + 1)
+        self._looked_s = now
+        width, height = frame.size
+        tracks = self._tracker.update(self._detector.detect(frame.image), now, width / height)
+        return told + self._events.update(tracks, frame, clock)
+
+    def finish(self, clock: ClockReading) -> list[Occurrence]:
+        """The stream is lost, or we stop: end what lives, and forget the scene."""
+        self._gate.reset()
+        self._newest_s = None
+        return self._events.end(self._tracker.clear(), clock)
+
+    def _is_due(self, motion: Motion, now: float) -> bool:
+        if motion.moved:
+            return True
+        live = self._tracker.live
+        if not live:
+            return now - self._looked_s >= self._tuning.quiet_look_s
+        if all(self._tracker.is_still(track) for track in live):
+            return now - self._looked_s >= self._tuning.still_look_s
+        return True

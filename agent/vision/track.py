@@ -1,0 +1,286 @@
+"""Which detections, look after look, are one object? Tracks, with a memory that bridges short gaps.
+
+ByteTrack's idea (Zhang 2021): sure detections first, doubtful ones only to continue a track already
+known. Its measure is not ours: at three to five looks per second a walker's boxes hardly overlap
+from one to the next, and a tracker on plain overlap loses people the detector is sure of. Here a
+detection belongs to where the track is *expected*, in distances counted in the object's own size,
+with overlap and shape as second opinions; `agent.vision.assign` settles who gets whom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from agent.vision.assign import best_pairs
+from agent.vision.detect import Detection
+from agent.vision.kalman import Axis, corrected, predicted
+from shared.geometry import Box
+from shared.messages import Kind
+
+_FAMILY = {
+    Kind.PERSON: "person",
+    Kind.BICYCLE: "two wheels",
+    Kind.MOTORCYCLE: "two wheels",
+    Kind.CAR: "four wheels",
+    Kind.BUS: "four wheels",
+    Kind.TRUCK: "four wheels",
+}
+"""Models hesitate between kinds of one family, hardly ever across: the vote is held within it."""
+
+_SCORES_KEPT = 25  # five seconds: a median that can still change its mind
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTuning:
+    """Numbers of the tracker; lengths are in sizes, a size being the root of the object's area."""
+
+    sure: float = 0.30  # opens a track; vision research: recall .54 at precision .85 for yolo11n-416
+    doubtful: float = 0.12  # continues one: a walker behind a fence still scores so much
+    confirming_looks: int = 3  # a false detection rarely comes back twice at one place
+    tentative_misses: int = 1  # of a track not yet confirmed, in a row
+    lost_s: float = 2.0  # behind a lamp post or a parked car; longer, and it may be somebody else
+    still_lost_s: float = 10.0  # what stood is hidden by a passing bus, not gone
+    lost_looks: int = 3  # at a slow rate of looking, time alone proves nothing
+    still_after_s: float = 5.0  # no longer a pause between steps
+    acceleration: float = 2.5  # sizes/s²: a person stops within a step, a motorbike within its length
+    person_speed: float = 2.0  # sizes/s, one deviation of a newcomer's: walking 1.5, running 4
+    vehicle_speed: float = 4.0  # sizes/s: 30 km/h is 4 to 6 of a motorbike's
+    jitter: float = 0.08  # sizes: how far a detector's box centre dances around a standing object
+    reach: float = 0.6  # sizes a detection may be off the expected place, before doubt is added
+    reach_limit: float = 3.0  # sizes, whatever the doubt
+    same_object: float = 0.7  # overlap above which two boxes of one family are one object
+    part: float = 0.85  # share of a box inside a stronger one above which it is a part of that object
+    most_tracks: int = 64  # bounds the work per frame in a crowd
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One object over many looks. A value: the tracker makes a new one at every look."""
+
+    number: int
+    family: str
+    x: Axis  # centre, fraction of the width
+    y: Axis  # centre, fraction of the height
+    box: Box  # as last seen
+    born_s: float
+    seen_s: float  # when it was last found
+    at_s: float  # when its axes were last moved on
+    anchor: Box  # where it last came to rest
+    anchored_s: float
+    scores: tuple[float, ...]
+    votes: Mapping[Kind, float] = field(default_factory=dict)
+    looks: int = 1  # in which it was found
+    missed: int = 0  # looks in a row without it
+    moved: bool = False  # ever left an anchor
+
+    @property
+    def kind(self) -> Kind:
+        return max(self.votes, key=lambda kind: (self.votes[kind], kind))
+
+    @property
+    def score(self) -> float:
+        """Median of the recent looks, not the luckiest."""
+        return median(self.scores)
+
+    @property
+    def expected(self) -> Box:
+        """Where it should be now, clipped to the frame."""
+        w, h = self.box.w / 2, self.box.h / 2
+        x, y = self.x.position, self.y.position
+        return Box.from_corners(x - w, y - h, x + w, y + h)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The tracker's answer to one look."""
+
+    live: tuple[Track, ...] = ()
+    gone: tuple[Track, ...] = ()
+
+
+class Tracker:
+    """One per camera."""
+
+    def __init__(self, tuning: TrackTuning | None = None) -> None:
+        self._tuning = tuning or TrackTuning()
+        self._live: tuple[Track, ...] = ()
+        self._born = 0
+
+    @property
+    def live(self) -> tuple[Track, ...]:
+        return self._live
+
+    def is_confirmed(self, track: Track) -> bool:
+        return track.looks >= self._tuning.confirming_looks
+
+    def is_still(self, track: Track) -> bool:
+        """Has it stood for a while? Then a slow rate of looking is enough for it."""
+        return self.is_confirmed(track) and track.at_s - track.anchored_s >= self._tuning.still_after_s
+
+    def clear(self) -> tuple[Track, ...]:
+        """Forget all; return what lived."""
+        gone, self._live = self._live, ()
+        return gone
+
+    def update(self, detections: Sequence[Detection], at_s: float, aspect: float) -> Tracks:
+        """Take in one look. `at_s`: monotonic, not before the last; `aspect`: width through height."""
+        tuning = self._tuning
+        tracks = [moved_on(track, at_s, aspect, tuning) for track in self._live]
+        detections = one_per_object(detections, tuning)
+        sure = [detection for detection in detections if detection.confidence >= tuning.sure]
+        doubtful = [d for d in detections if tuning.doubtful <= d.confidence < tuning.sure]
+        known = [track for track in tracks if self.is_confirmed(track)]
+        newcomers = [track for track in tracks if not self.is_confirmed(track)]
+
+        found, known, sure = self._matched(known, sure, aspect)
+        again, known, _ = self._matched(known, doubtful, aspect)
+        new, newcomers, sure = self._matched(newcomers, sure, aspect)
+        missed = [replace(track, missed=track.missed + 1) for track in known + newcomers]
+        born = [self._birth(d, at_s, aspect) for d in sure[: max(0, tuning.most_tracks - len(tracks))]]
+        gone = tuple(track for track in missed if self._is_gone(track))
+        kept = [track for track in missed if not self._is_gone(track)]
+        self._live = tuple(sorted(found + again + new + kept + born, key=lambda track: track.number))
+        return Tracks(self._live, gone)
+
+    def _matched(
+        self, tracks: list[Track], detections: list[Detection], aspect: float
+    ) -> tuple[list[Track], list[Track], list[Detection]]:
+        """Pair them; return tracks found, tracks left over, detections left over."""
+        gains = [[gain(track, d, aspect, self._tuning) for d in detections] for track in tracks]
+        pairs = best_pairs(gains)
+        rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
+        return (
+            [seen(tracks[row], detections[column], aspect, self._tuning) for row, column in pairs],
+            [track for row, track in enumerate(tracks) if row not in rows],
+            [detection for column, detection in enumerate(detections) if column not in columns],
+        )
+
+    def _birth(self, detection: Detection, at_s: float, aspect: float) -> Track:
+        self._born += 1
+        tuning, box = self._tuning, detection.box
+        size_y = _size(box, aspect)
+        family = _FAMILY[detection.kind]
+        speed = tuning.person_speed if family == _FAMILY[Kind.PERSON] else tuning.vehicle_speed
+        doubt = {"deviation": tuning.jitter * size_y, "velocity_deviation": speed * size_y}
+        doubt_x = {name: value / aspect for name, value in doubt.items()}
+        return Track(
+            number=self._born,
+            family=family,
+            x=Axis.at(box.centre[0], **doubt_x),
+            y=Axis.at(box.centre[1], **doubt),
+            box=box,
+            born_s=at_s,
+            seen_s=at_s,
+            at_s=at_s,
+            anchor=box,
+            anchored_s=at_s,
+            scores=(detection.confidence,),
+            votes={detection.kind: detection.confidence},
+        )
+
+    def _is_gone(self, track: Track) -> bool:
+        tuning = self._tuning
+        if not self.is_confirmed(track):
+            return track.missed > tuning.tentative_misses
+        if not (0 <= track.x.position <= 1 and 0 <= track.y.position <= 1):
+            return True  # walked out: whoever comes in here next is somebody else
+        patience_s = tuning.still_lost_s if self.is_still(track) else tuning.lost_s
+        return track.missed >= tuning.lost_looks and track.at_s - track.seen_s >= patience_s
+
+
+def moved_on(track: Track, at_s: float, aspect: float, tuning: TrackTuning) -> Track:
+    """Let time pass for a track."""
+    elapsed_s, size = at_s - track.at_s, _size(track.box, aspect)
+    acceleration = tuning.acceleration * size
+    return replace(
+        track,
+        x=predicted(track.x, elapsed_s, acceleration / aspect),
+        y=predicted(track.y, elapsed_s, acceleration),
+        at_s=at_s,
+    )
+
+
+def seen(track: Track, detection: Detection, aspect: float, tuning: TrackTuning) -> Track:
+    """Let a detection correct a track."""
+    box, deviation = detection.box, tuning.jitter * _size(detection.box, aspect)
+    x = corrected(track.x, box.centre[0], deviation / aspect)
+    y = corrected(track.y, box.centre[1], deviation)
+    left = has_left(track.anchor, box)
+    votes = {**track.votes, detection.kind: track.votes.get(detection.kind, 0.0) + detection.confidence}
+    return replace(
+        track,
+        x=x,
+        y=y,
+        box=box,
+        seen_s=track.at_s,
+        anchor=box if left else track.anchor,
+        anchored_s=track.at_s if left else track.anchored_s,
+        scores=(*track.scores, detection.confidence)[-_SCORES_KEPT:],
+        votes=votes,
+        looks=track.looks + 1,
+        missed=0,
+        moved=track.moved or left,
+    )
+
+
+def gain(track: Track, detection: Detection, aspect: float, tuning: TrackTuning) -> float:
+    """How much speaks for this detection being this track; 0 when it cannot be."""
+    if _FAMILY[detection.kind] != track.family:
+        return 0.0
+    size = (_size(track.box, aspect) + _size(detection.box, aspect)) / 2
+    if size <= 0:
+        return 0.0
+    x, y = detection.box.centre
+    distance = math.hypot((x - track.x.position) * aspect, y - track.y.position) / size
+    doubt = math.sqrt(track.x.variance * aspect**2 + track.y.variance) / size
+    if distance > min(tuning.reach_limit, tuning.reach + 2 * doubt):
+        return 0.0
+    misfit = _stretch(track.box.w, detection.box.w) + _stretch(track.box.h, detection.box.h)
+    overlap = track.expected.overlap(detection.box)
+    return max(0.0, 1 + tuning.reach_limit + overlap - distance - misfit / 2)
+
+
+def has_left(anchor: Box, box: Box) -> bool:
+    """Is the object no longer where it rested? A box that something hides half of has not moved.
+
+    Both edges of one direction must have gone the same way by a quarter of the size, or the object
+    must have come nearer or gone off, growing or shrinking both ways.
+    """
+    for low, high, size in (
+        (box.x - anchor.x, box.right - anchor.right, max(anchor.w, box.w)),
+        (box.y - anchor.y, box.bottom - anchor.bottom, max(anchor.h, box.h)),
+    ):
+        if low * high > 0 and min(abs(low), abs(high)) > size / 4:
+            return True
+    nearer = math.log(1.3)  # a third larger or smaller: three metres nearer when ten away
+    return min(_stretch(anchor.w, box.w), _stretch(anchor.h, box.h)) > nearer and (
+        (box.w > anchor.w) == (box.h > anchor.h)
+    )
+
+
+def one_per_object(detections: Sequence[Detection], tuning: TrackTuning) -> list[Detection]:
+    """Drop the weaker of two boxes around one object: car and truck, or a person and half of him."""
+    kept: list[Detection] = []
+    for detection in sorted(detections, key=lambda d: d.confidence, reverse=True):
+        if not any(_same(detection, other, tuning) for other in kept):
+            kept.append(detection)
+    return kept
+
+
+def _same(weaker: Detection, stronger: Detection, tuning: TrackTuning) -> bool:
+    if _FAMILY[weaker.kind] != _FAMILY[stronger.kind]:
+        return False
+    return weaker.box.overlap(stronger.box) > tuning.same_object
+
+
+def _size(box: Box, aspect: float) -> float:
+    """Root of the area, as a fraction of the frame's height."""
+    return math.sqrt(max(box.area, 1e-8) * aspect)
+
+
+def _stretch(a: float, b: float) -> float:
+    """How unlike two lengths are, in either direction: 0 when equal, 0.7 when one is twice the other."""
+    return abs(math.log(max(b, 1e-4) / max(a, 1e-4)))
