@@ -15,7 +15,6 @@ import shared
 from agent.health import KNOWN
 from shared.errors import AnninhError, NeedsFixing, TryLater
 from shared.texts import Language, both, catalogue, text
-from tests.conftest import REPOSITORY
 
 _CALL = re.compile(r'\b(?:text|both|say)\(\s*(f?)"([a-z0-9_.{}-]+?)"')
 _VIETNAMESE = re.compile("[ăâđêôơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ]", re.IGNORECASE)
@@ -27,8 +26,13 @@ def fields(template: str) -> set[str]:
 
 
 def sources() -> Iterator[Path]:
-    for room in ("agent", "collector", "shared"):
-        yield from sorted((REPOSITORY / room).rglob("*.py"))
+    for room in (agent, collector, shared):
+        yield from sorted(Path(room.__path__[0]).rglob("*.py"))
+
+
+def place(path: Path) -> str:
+    """The file's path as the repository or the wheel has it."""
+    return str(path.relative_to(Path(agent.__path__[0]).parent))
 
 
 def test_every_text_has_both_languages_with_the_same_facts() -> None:
@@ -47,13 +51,13 @@ def test_every_key_in_the_code_is_in_the_catalogue() -> None:
             else:
                 found = key in catalogue()
             if not found and "." in key:
-                missing.append(f"{path.relative_to(REPOSITORY)}: {key}")
+                missing.append(f"{place(path)}: {key}")
     assert missing == []
 
 
 def test_no_vietnamese_sentence_hides_in_the_code() -> None:
     hidden = [
-        str(path.relative_to(REPOSITORY))
+        place(path)
         for path in sources()
         if _VIETNAMESE.search(_without_docstrings(path.read_text(encoding="utf-8")))
     ]

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from uuid6 import uuid7
+
+from agent.uplink.outbox import Outbox
+from agent.uplink.publisher import Publisher
+from agent.uplink.wire import Answered, Said
+from shared.messages import Acknowledgement, CollectorState, Heartbeat
+from shared.topics import COLLECTOR_STATE, down_ack
+from tests.fakes import FakeClock
+from tests.unit.uplink.events import JPEG, NOON, event
+from tests.unit.uplink.lossy_wire import SITE, Collector, LossyWire
+
+
+def joined(
+    tmp_path: Path, *, seed: int = 0, loss: float = 0.0
+) -> tuple[Outbox, Collector, LossyWire, FakeClock, Publisher]:
+    clock, collector = FakeClock(NOON), Collector()
+    outbox, wire = Outbox(tmp_path / f"{seed}.db", uuid7), LossyWire(seed, collector, loss=loss)
+    return outbox, collector, wire, clock, Publisher(outbox, wire, clock, window_bytes=16_000)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_message_is_stored_exactly_once_on_a_wire_that_loses_doubles_and_breaks(
+    tmp_path: Path, seed: int
+) -> None:
+    outbox, collector, wire, clock, publisher = joined(tmp_path, seed=seed, loss=0.4)
+    wire.connect()
+    made = 0
+    for turn in range(4000):
+        if turn % 10 == 0 and turn < 400:
+            outbox.put(event(jpeg=JPEG), JPEG)
+            made += 2
+        publisher.step()
+        wire.some_time_passes()
+        clock.advance(timedelta(seconds=1))
+        if turn > 400 and outbox.waiting().messages == 0:
+            break
+    assert outbox.waiting().messages == 0
+    assert len(collector.stored) == made
+    assert collector.arrivals > made, "the wire was meant to be bad"
+
+
+def test_a_puback_alone_deletes_nothing(tmp_path: Path) -> None:
+    outbox, _, wire, _, publisher = joined(tmp_path, loss=1.0)
+    outbox.put(event())
+    wire.connect()
+    publisher.step()
+    wire.facts.put(Answered(0))
+    publisher.step()
+    assert outbox.waiting().messages == 1
+
+
+@pytest.mark.parametrize(("code", "problem"), [(0x10, "collector-absent"), (0x87, "not-authorised")])
+def test_an_answer_that_nobody_listens_or_none_is_allowed_pauses_and_keeps(
+    tmp_path: Path, code: int, problem: str
+) -> None:
+    outbox, collector, wire, clock, publisher = joined(tmp_path)
+    wire.connect()
+    publisher.step()
+    wire.facts.put(Answered(code))
+    publisher.step()
+    outbox.put(event())
+    publisher.step()
+    assert (collector.arrivals, outbox.waiting().messages, publisher.problem) == (0, 1, problem)
+    clock.advance(timedelta(hours=1))
+    publisher.step()
+    assert collector.arrivals == 1
+
+
+def test_nothing_is_sent_while_the_collector_says_it_is_away(tmp_path: Path) -> None:
+    outbox, collector, wire, _, publisher = joined(tmp_path)
+    wire.connect()
+    wire.facts.put(Said(COLLECTOR_STATE, CollectorState(online=False).model_dump_json().encode()))
+    outbox.put(event())
+    publisher.step()
+    assert (collector.arrivals, publisher.problem) == (0, "collector-absent")
+
+
+def test_what_gets_no_answer_is_sent_again_ever_more_rarely(tmp_path: Path) -> None:
+    outbox, collector, wire, clock, publisher = joined(tmp_path)
+    wire.connect()
+    outbox.put(event())
+    sent_at: list[int] = []
+    for second in range(1300):
+        before = collector.arrivals
+        publisher.step()
+        wire._late.clear()  # the collector's word never arrives
+        if collector.arrivals > before:
+            sent_at.append(second)
+        clock.advance(timedelta(seconds=1))
+    gaps = [later - earlier for earlier, later in pairwise(sent_at)]
+    assert gaps[:5] == [10, 20, 40, 80, 160]
+    assert set(gaps[5:]) == {300}
+
+
+def test_a_refusal_ends_the_sending_and_keeps_the_reason(tmp_path: Path) -> None:
+    outbox, _, wire, _, publisher = joined(tmp_path, loss=1.0)
+    kept = outbox.put(event())
+    wire.connect()
+    publisher.step()
+    word = Acknowledgement(refused={kept.id: "malformed"})
+    wire.facts.put(Said(down_ack(SITE), word.model_dump_json().encode()))
+    publisher.step()
+    assert outbox.waiting().messages == 0
+    assert outbox.refusal(kept.id) == "malformed"
+
+
+@pytest.mark.parametrize("topic", [COLLECTOR_STATE, down_ack(SITE)])
+@pytest.mark.parametrize(
+    "payload", [b"", b"\xff\xfe", b"[]", b'{"v":2}', b'{"stored":["no uuid"]}', b"0" * 100_000]
+)
+def test_nonsense_from_the_station_is_shrugged_off(tmp_path: Path, topic: str, payload: bytes) -> None:
+    outbox, collector, wire, _, publisher = joined(tmp_path)
+    wire.connect()
+    publisher.step()
+    wire.facts.put(Said(topic, payload))
+    publisher.step()
+    wire.connect()
+    outbox.put(event())
+    publisher.step()
+    assert collector.arrivals == 1
+
+
+def test_a_heartbeat_goes_at_once_after_connecting_and_then_on_time(tmp_path: Path) -> None:
+    clock, outbox = FakeClock(NOON), Outbox(tmp_path / "o.db", uuid7)
+    wire = LossyWire(0, Collector())
+
+    def heartbeat() -> Heartbeat:
+        return Heartbeat(
+            site=SITE, sent_at=clock.now(), boot_id="b", agent_version="0", uptime_s=0,
+            clock_quality="synced", outbox_waiting=0,
+        )  # fmt: skip
+
+    publisher = Publisher(outbox, wire, clock, window_bytes=1000, heartbeat=(heartbeat, 60.0))
+    publisher.step()
+    assert wire.heartbeats == []
+    wire.connect()
+    for _ in range(120):
+        publisher.step()
+        clock.advance(timedelta(seconds=1))
+    assert len(wire.heartbeats) == 2
