@@ -83,7 +83,8 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
         camera_offset_s REAL,           -- camera's clock minus agent's; NULL: never measured
         clock_quality TEXT NOT NULL,    -- shared.messages.ClockQuality
         clock_suspect INTEGER NOT NULL, -- 1: the agent's clock is too far from the collector's to be believed
-        thumbnail   TEXT                -- SHA-256 announced by the newest revision that has one
+        thumbnail   TEXT,               -- SHA-256 announced by the newest revision that has one
+        thumbnail_revision INTEGER      -- that revision: an older one may arrive later
     ) STRICT;
     CREATE INDEX events_newest ON events (started_us DESC, event_id);
     CREATE INDEX events_by_kind ON events (kind, started_us DESC, event_id);
@@ -113,6 +114,11 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
         last_detail TEXT NOT NULL,      -- what exactly, shortened
         PRIMARY KEY (site, reason)
     ) STRICT, WITHOUT ROWID;
+    """,
+    # what the console asks: an event's messages; a rare kind at a busy camera
+    """
+    CREATE INDEX messages_by_event ON messages (event_id) WHERE event_id NOTNULL;
+    CREATE INDEX events_by_camera_kind ON events (site, camera, kind, started_us DESC, event_id);
     """,
 )
 

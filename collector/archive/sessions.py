@@ -46,8 +46,8 @@ def begin(database: sqlite_utils.Database, account: str, now: datetime) -> str:
 def find(database: sqlite_utils.Database, token: str, now: datetime) -> Session | None:
     """Return the session of this token if it lives, and note that it was used."""
     row = database.execute(
-        "SELECT account, must_change, sessions.created_us, seen_us FROM sessions JOIN accounts USING (account)"
-        " WHERE token = ?",
+        "SELECT account, must_change, sessions.created_us, seen_us"
+        " FROM sessions JOIN accounts USING (account) WHERE token = ?",
         (_stored(token),),
     ).fetchone()
     if row is None:
