@@ -158,7 +158,8 @@ class Broker:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(STOP_TIMEOUT_S * 2)
+        if self._thread.is_alive():
+            self._thread.join(STOP_TIMEOUT_S * 2)
 
     @property
     def alive(self) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from collector.archive.folder import StationFolder
 from collector.archive.register import Register
@@ -18,6 +20,8 @@ from collector.settings import StationSettings
 from shared.disk import sync_folder, write_atomically
 from shared.errors import NeedsFixing
 
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+_ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not bound
 _RENEW_BEFORE = timedelta(days=90)  # a station that is started once a season never shows an old certificate
 
 
@@ -90,10 +94,13 @@ def renew_certificates(
     folder: StationFolder, authority: Authority, settings: StationSettings, now: datetime
 ) -> None:
     """Make the station's own certificates where they are missing, soon out of date, or name another host."""
-    hosts = list(dict.fromkeys([settings.host, "localhost", "127.0.0.1", "::1"]))
-    if _stale(folder.server_certificate, now, settings.host):
-        _save(*authority.server(hosts, now), folder.server_certificate, folder.server_key)
-    if _stale(folder.collector_certificate, now, None):
+    hosts = [settings.host, *_LOCAL_HOSTS]
+    if settings.bind not in _ANYWHERE:
+        hosts.append(settings.bind)  # where the collector itself reaches its broker
+    if _stale(folder.server_certificate, folder.server_key, hosts, now):
+        server = authority.server(list(dict.fromkeys(hosts)), now)
+        _save(*server, folder.server_certificate, folder.server_key)
+    if _stale(folder.collector_certificate, folder.collector_key, [], now):
         _save(*authority.collector(now), folder.collector_certificate, folder.collector_key)
 
 
@@ -102,17 +109,20 @@ def _save(pem: str, key: Key, certificate_path: Path, key_path: Path) -> None:
     write_atomically(certificate_path, pem.encode())
 
 
-def _stale(path: Path, now: datetime, host: str | None) -> bool:
-    if not path.exists():
+def _stale(certificate_path: Path, key_path: Path, hosts: Sequence[str], now: datetime) -> bool:
+    if not certificate_path.exists():
         return True
-    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
+    key = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
+    if certificate.public_key() != key.public_key():  # the power went between the two
+        return True
     if certificate.not_valid_after_utc - now < _RENEW_BEFORE:
         return True
-    if host is None:
+    if not hosts:
         return False
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = (str(address) for address in names.get_values_for_type(x509.IPAddress))
-    return host not in {*names.get_values_for_type(x509.DNSName), *addresses}
+    return not set(hosts) <= {*names.get_values_for_type(x509.DNSName), *addresses}
 
 
 def default_host() -> str:

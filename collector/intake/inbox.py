@@ -1,0 +1,72 @@
+"""Where do messages wait for the disk? In one bounded place: full means not taken, never more memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from collector.intake.ingest import Delivery
+
+MAX_MESSAGES = 2_000  # twice the window the broker may have open with us
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A delivery and how to confirm it to the broker: packet id, quality, and which connection it came by."""
+
+    delivery: Delivery
+    mid: int
+    qos: int
+    connection: int
+
+
+class Inbox:
+    """Filled by the MQTT thread, emptied by the committer; safe between the two."""
+
+    def __init__(self, max_messages: int = MAX_MESSAGES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_messages, self._max_bytes = max_messages, max_bytes
+        self._letters: deque[Letter] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self.turned_away = 0
+
+    def put(self, letter: Letter) -> bool:
+        """Take a letter, or say no: the inbox is full or closed, and the sender will send it again."""
+        size = len(letter.delivery.payload)
+        with self._changed:
+            full = len(self._letters) >= self._max_messages or self._bytes + size > self._max_bytes
+            if full or self._closed:
+                self.turned_away += 1
+                return False
+            self._letters.append(letter)
+            self._bytes += size
+            self._changed.notify()
+            return True
+
+    def take(self, limit: int, wait_s: float, gather_s: float) -> list[Letter]:
+        """Wait for a first letter, then a little longer for company; empty when none came."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._letters or self._closed, wait_s)
+            if not self._letters:
+                return []
+            deadline_s = time.monotonic() + gather_s
+            while len(self._letters) < limit and not self._closed:
+                if not self._changed.wait(max(deadline_s - time.monotonic(), 0)):
+                    break
+            batch = [self._letters.popleft() for _ in range(min(limit, len(self._letters)))]
+            self._bytes -= sum(len(letter.delivery.payload) for letter in batch)
+            return batch
+
+    def close(self) -> None:
+        """Take nothing more; what is inside can still be taken out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed

@@ -1,0 +1,251 @@
+"""May this be kept? One message in; a record or a refusal with its reason out. Computes, nothing else.
+
+What can be checked without the database is checked here, cheapest first: topic, site, size, id,
+then the body. What comes from a site is never believed: the broker vouches for the site's name in
+the topic and for nothing more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from collector.archive.records import (
+    Acknowledged,
+    EventRecord,
+    HeartbeatRecord,
+    PictureRecord,
+    Record,
+    StateRecord,
+    TestRecord,
+)
+from collector.intake import jpeg
+from shared.messages import (
+    MAX_EVENT_BYTES,
+    MAX_HEARTBEAT_BYTES,
+    MAX_THUMBNAIL_BYTES,
+    AgentState,
+    DetectionEvent,
+    Heartbeat,
+    TestMessage,
+)
+from shared.topics import Channel, Up, parse_up
+
+_M = TypeVar("_M", bound=BaseModel)
+_V = TypeVar("_V")
+
+OLDEST_BELIEVED = timedelta(days=30)  # longer than any outbox can wait; older is a clock, not a queue
+MAX_REVISION = 1_000_000  # one object, one message a second, eleven days: no event lives so long
+_ID_BYTES = 16
+_MAX_BYTES = {
+    Channel.EVENT: MAX_EVENT_BYTES,
+    Channel.THUMBNAIL: MAX_THUMBNAIL_BYTES,
+    Channel.TEST: 1024,  # a test message is 0.2 kB
+    Channel.HEARTBEAT: MAX_HEARTBEAT_BYTES,
+    Channel.STATE: 1024,  # a state is 0.1 kB
+}
+
+
+class Reason(StrEnum):
+    """Why something was not kept. The codes are on the wire, in `refusals`, and in `collector agents`."""
+
+    UNKNOWN_TOPIC = "unknown-topic"
+    UNKNOWN_SITE = "unknown-site"  # not enrolled, or shut out
+    TOO_LARGE = "too-large"
+    NO_ID = "no-id"  # no correlation data of 16 bytes: cannot even be answered
+    MALFORMED = "malformed"
+    WRONG_VERSION = "wrong-version"
+    WRONG_SITE = "wrong-site"  # the body names another site than the topic
+    WRONG_ID = "wrong-id"  # the body names another id than the correlation data
+    NO_PROPERTIES = "no-properties"  # a picture without event id, hash or content type
+    NOT_A_JPEG = "not-a-jpeg"
+    WRONG_HASH = "wrong-hash"
+    FOREIGN = "foreign"  # the id belongs to another site's message or event
+    UNSTORABLE = "unstorable"  # the database would not have it
+    UNFORESEEN = "unforeseen"  # a fault of ours; the log has it
+    CLOCK_SUSPECT = "clock-suspect"  # kept, and flagged: the only one of these that is
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it came, before anything is believed."""
+
+    topic: str
+    payload: bytes
+    received_at: datetime
+    correlation: bytes | None = None
+    content_type: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the station knows of the sender: enrolled? how wrong was its clock at its last heartbeat?"""
+
+    enrolled: bool
+    skew_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not kept. Without an id there is nobody to tell."""
+
+    site: str
+    message_id: UUID | None
+    reason: Reason
+    detail: str = ""
+
+
+class _RefusedError(Exception):
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def ingest(delivery: Delivery, standing: Standing, clock_suspect_s: float) -> Record | Refused:
+    """Judge one message. `clock_suspect_s` is how far an agent's clock may be off unflagged."""
+    message_id = _message_id(delivery.correlation)
+    up = parse_up(delivery.topic)
+    if up is None:
+        return Refused("", message_id, Reason.UNKNOWN_TOPIC, delivery.topic)
+    try:
+        _check_at_the_door(delivery, up, standing)
+        if up.channel is Channel.HEARTBEAT:
+            return _heartbeat(delivery, up.site)
+        if up.channel is Channel.STATE:
+            return _state(delivery, up.site)
+        suspicion = _Suspicion(clock_suspect_s, standing.skew_s)
+        return _to_be_acknowledged(delivery, up, message_id, suspicion)
+    except _RefusedError as refused:
+        return Refused(up.site, message_id, refused.reason, refused.detail)
+
+
+def _check_at_the_door(delivery: Delivery, up: Up, standing: Standing) -> None:
+    if not standing.enrolled:
+        raise _RefusedError(Reason.UNKNOWN_SITE)
+    if len(delivery.payload) > _MAX_BYTES[up.channel]:
+        raise _RefusedError(Reason.TOO_LARGE, f"{len(delivery.payload)} bytes on {up.channel}")
+
+
+def _to_be_acknowledged(
+    delivery: Delivery, up: Up, message_id: UUID | None, suspicion: _Suspicion
+) -> Acknowledged:
+    if message_id is None:
+        raise _RefusedError(Reason.NO_ID, up.channel)
+    if up.channel is Channel.EVENT:
+        return _event(delivery, up.site, message_id, suspicion)
+    if up.channel is Channel.THUMBNAIL:
+        return _picture(delivery, up.site, message_id)
+    return _test(delivery, up.site, message_id)
+
+
+def unforeseen(delivery: Delivery) -> Refused:
+    """Refuse what broke `ingest` itself, so that the rest goes on."""
+    up = parse_up(delivery.topic)
+    return Refused(up.site if up else "", _message_id(delivery.correlation), Reason.UNFORESEEN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspicion:
+    """Is a time to be believed? From the future: never. From the past: a queue explains a month.
+
+    An event may have waited for days, so its age alone proves nothing; the clock of the heartbeat,
+    which never waits, does.
+    """
+
+    tolerance_s: float
+    skew_s: float | None
+
+    def of(self, event: DetectionEvent, received_at: datetime) -> bool:
+        tolerance = timedelta(seconds=self.tolerance_s)
+        if event.seen_at - received_at > tolerance or received_at - event.started_at > OLDEST_BELIEVED:
+            return True
+        return self.skew_s is not None and abs(self.skew_s) > self.tolerance_s
+
+
+def _event(delivery: Delivery, site: str, message_id: UUID, suspicion: _Suspicion) -> EventRecord:
+    event = _parsed(DetectionEvent, delivery.payload)
+    _check_sender(event.site, site, event.id, message_id)
+    if event.revision > MAX_REVISION:
+        raise _RefusedError(Reason.MALFORMED, "revision")
+    suspect = suspicion.of(event, delivery.received_at)
+    return EventRecord(site, message_id, delivery.received_at, delivery.payload, event, clock_suspect=suspect)
+
+
+def _test(delivery: Delivery, site: str, message_id: UUID) -> TestRecord:
+    message = _parsed(TestMessage, delivery.payload)
+    _check_sender(message.site, site, message.id, message_id)
+    return TestRecord(site, message_id, delivery.received_at, delivery.payload)
+
+
+def _picture(delivery: Delivery, site: str, message_id: UUID) -> PictureRecord:
+    if delivery.content_type != "image/jpeg":
+        raise _RefusedError(Reason.NO_PROPERTIES, "content type")
+    if _property(delivery, "id", _uuid) != message_id:
+        raise _RefusedError(Reason.WRONG_ID)
+    event_id = _property(delivery, "event_id", _uuid)
+    announced = _property(delivery, "sha256", str)
+    sha256 = hashlib.sha256(delivery.payload).hexdigest()
+    if sha256 != announced:
+        raise _RefusedError(Reason.WRONG_HASH, sha256)
+    try:
+        jpeg.check(delivery.payload)
+    except jpeg.NotAJpegError as error:
+        raise _RefusedError(Reason.NOT_A_JPEG, str(error)) from error
+    return PictureRecord(site, message_id, delivery.received_at, event_id, sha256, delivery.payload)
+
+
+def _heartbeat(delivery: Delivery, site: str) -> HeartbeatRecord:
+    heartbeat = _parsed(Heartbeat, delivery.payload)
+    _check_site(heartbeat.site, site)
+    skew_s = (heartbeat.sent_at - delivery.received_at).total_seconds()
+    return HeartbeatRecord(site, delivery.received_at, delivery.payload, heartbeat, skew_s)
+
+
+def _state(delivery: Delivery, site: str) -> StateRecord:
+    return StateRecord(site, delivery.received_at, _parsed(AgentState, delivery.payload))
+
+
+def _parsed(model: type[_M], payload: bytes) -> _M:
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        # What was wrong and where, never the text itself: it goes into the log and back over the wire.
+        faults = [(".".join(str(part) for part in fault["loc"]), fault["type"]) for fault in error.errors()]
+        if any(where == "v" for where, _ in faults):
+            raise _RefusedError(Reason.WRONG_VERSION) from error
+        where, what = faults[0]
+        raise _RefusedError(Reason.MALFORMED, f"{where[:80]}: {what}".lstrip(": ")) from error
+
+
+def _check_sender(body_site: str, site: str, body_id: UUID, message_id: UUID) -> None:
+    _check_site(body_site, site)
+    if body_id != message_id:
+        raise _RefusedError(Reason.WRONG_ID)
+
+
+def _check_site(body_site: str, site: str) -> None:
+    if body_site != site:
+        raise _RefusedError(Reason.WRONG_SITE, body_site)
+
+
+def _property(delivery: Delivery, name: str, read: Callable[[str], _V]) -> _V:
+    try:
+        return read(delivery.properties[name])
+    except (KeyError, ValueError) as error:
+        raise _RefusedError(Reason.NO_PROPERTIES, name) from error
+
+
+def _message_id(correlation: bytes | None) -> UUID | None:
+    return UUID(bytes=correlation) if correlation is not None and len(correlation) == _ID_BYTES else None
+
+
+def _uuid(text: str) -> UUID:
+    return UUID(text)
