@@ -13,10 +13,17 @@ from rich.table import Table
 from agent.detectors import ModelMissing, folder_in_force, installed, models_folder, put_in_force
 from agent.detectors.manifest import Manifest
 from agent.settings import AgentSettings, home
+from shared.errors import NeedsFixing
 from shared.terminal import out, say
 from shared.texts import both, text
 
 app = typer.Typer(help=both("help.agent.model"), no_args_is_help=True)
+
+
+class ModelFileMissing(NeedsFixing):
+    """`--from file` without the file."""
+
+    key = "model-file-missing"
 
 
 class Source(StrEnum):
@@ -44,7 +51,7 @@ def prepare(  # noqa: PLR0913 -- one per option a person may give
     from agent.detectors import prepare as work
 
     if source is Source.FILE and model is None:
-        raise typer.BadParameter("--from file: --model FILE")
+        raise ModelFileMissing
     workshop = work.Workshop(home(), say, force)
     if model is not None:
         manifest = work.from_file(workshop, model, work.Described(licence, threshold), calibrate)
@@ -70,15 +77,13 @@ def list_models(
     if not manifests:
         say("model.none", folder=models_folder(home()))
         return
-    table = Table("", "model", "px", "", "licence", "person AP50", "mAP50", "SHA-256")
+    table = Table("", "model", "px", "", "AP50", "mAP50", "licence", box=None)
     for one in manifests:
         good = (
             (f"{one.accuracy.person_ap50:.3f}", f"{one.accuracy.map50:.3f}") if one.accuracy else ("?", "?")
         )
         mark = "→" if one.name == in_force else ""
-        table.add_row(
-            mark, one.name, f"{one.width}x{one.height}", one.precision, one.licence, *good, one.sha256[:12]
-        )
+        table.add_row(mark, one.name, str(one.width), one.precision, *good, one.licence)
     out.print(table)
 
 

@@ -86,7 +86,8 @@ def open_session(model: bytes, threads: int, *, name: str) -> Any:
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except refused as error:
-        raise ModelUnfit(name=name, reason=str(error).splitlines()[0][:200]) from error
+        reason = str(error).splitlines()[0].rpartition(" : ")[2].strip(" .")[:200]
+        raise ModelUnfit(name=name, reason=reason) from error
 
 
 def open_detector(

@@ -26,6 +26,7 @@ Tell = Callable[..., None]  # shared.terminal.say: a key of the catalogue and it
 
 # Of each family's measured relatives (known.py), for a file nobody has measured
 _TYPICAL = {"yolo": 0.3, "yolox": 0.4, "centernet": 0.3}
+_CALIBRATED = "-calibrated"  # INT8 made here, with the pictures of this place
 
 
 class LicenceMissing(NeedsFixing):
@@ -96,8 +97,8 @@ def automatic(workshop: Workshop, side: int, calibrate: Path | None) -> Manifest
 
 def from_ultralytics(workshop: Workshop, side: int, calibrate: Path | None = None) -> Manifest:
     """Let Ultralytics fetch and export; keep ONNX, and INT8 instead where there are pictures for it."""
-    name = f"yolo11n-{side}" + ("-int8" if calibrate else "")
-    if kept := workshop.kept(name):
+    name = f"yolo11n-{side}"
+    if kept := workshop.kept(name + _CALIBRATED if calibrate else name):
         return kept
     with tempfile.TemporaryDirectory(prefix="anninh-export-") as folder:
         workshop.tell("model.ultralytics-fetching")
@@ -138,7 +139,7 @@ def _take_in(
 ) -> Manifest:
     manifest = describe(file, model, described)
     if calibrate and manifest.precision == "fp32":
-        name = manifest.name + "-int8"
+        name = manifest.name + _CALIBRATED
         if kept := workshop.kept(name):
             return kept
         workshop.tell("model.quantizing", folder=calibrate)

@@ -40,7 +40,7 @@ def fetch(folder: Path) -> Path:
         OSError,
         MemoryError,
     ) as error:  # ConnectionError is an OSError; MemoryError is its word for a full disk
-        raise UltralyticsNotReached(reason=str(error).splitlines()[0][:160]) from error
+        raise UltralyticsNotReached(reason=str(error).splitlines()[0].strip(" ❌.")[:160]) from error
     if not weights.is_file() or weights.stat().st_size < _SMALLEST_BYTES:
         raise UltralyticsNotReached(reason=f"{WEIGHTS} did not arrive")
     return weights
