@@ -89,10 +89,10 @@ class Street:
             self.wait_until(self._enrolment_answers, "the enrolment endpoint answers")
         return child
 
-    def start_camera(self) -> dict[str, Any]:
+    def start_camera(self, name: str = "camera") -> dict[str, Any]:
         with self.step("camera ảo · virtual camera"):
             self.children.start(
-                "camera",
+                name,
                 [
                     sys.executable,
                     "-m",
@@ -101,10 +101,12 @@ class Street:
                     str(self.video),
                     "--user",
                     CAMERA_USER,
+                    "--name",
+                    name,
                 ],
                 {"VIRTUAL_CAMERA_PASSWORD": self._camera_password, "PYTHONPATH": str(REPOSITORY)},
             )
-            return json.loads(self.wait_until(self._camera_line, "the camera is ready"))
+            return json.loads(self.wait_until(lambda: self._camera_line(name), "the camera is ready"))
 
     def enrol(self) -> None:
         with self.step("thêm cơ sở · collector site add"):
@@ -192,8 +194,8 @@ class Street:
     def _enrolment_answers(self) -> bool:
         return _answers(f"https://localhost:{self.ports['enrolment']}/")
 
-    def _camera_line(self) -> str:
-        lines = self.children.log("camera").read_text().splitlines()
+    def _camera_line(self, name: str) -> str:
+        lines = self.children.log(name).read_text().splitlines()
         return next((line for line in lines if line.startswith("{")), "")
 
     def _person_with_picture(self) -> dict[str, Any] | None:
