@@ -21,7 +21,7 @@ _SECRETS = (
         r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE
     ),  # scheme://user:SECRET@
     re.compile(
-        r"(?P<keep>\b(?:password|passwd|pwd|secret|token|code)\b['\"]?\s*[=:]\s*['\"]?)[^\s'\",&]+",
+        r"(?P<keep>\b(?:password|passwd|pwd|secret|token)\b['\"]?\s*[=:]\s*['\"]?)[^\s'\",&]+",
         re.IGNORECASE,
     ),
     re.compile(

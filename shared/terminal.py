@@ -5,6 +5,7 @@ Vietnamese first, English second; 2 = fix it, 75 = try again later, 130 = stoppe
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -34,6 +35,7 @@ def run(build: Callable[[], typer.Typer]) -> NoReturn:
 
 
 def _run(build: Callable[[], typer.Typer]) -> int:
+    logging.getLogger().addHandler(logging.NullHandler())  # a command that wants logs sets them up
     try:
         result = build()(standalone_mode=False)
     except AnninhError as error:
