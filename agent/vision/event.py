@@ -29,8 +29,8 @@ class EventTuning:
     """Numbers of an event's life."""
 
     start_looks: int = 3  # a false detection rarely comes thrice with a path
-    start_score: Mapping[Kind, float] = field(  # of the median; yolo11n-416: precision .9 and more
-        default_factory=lambda: MappingProxyType(dict.fromkeys(Kind, 0.4))
+    start_score: Mapping[Kind, float] = field(  # of the median; .30 to .40 gave the same events on 3 clips
+        default_factory=lambda: MappingProxyType(dict.fromkeys(Kind, 0.35))
     )
     still_person_looks: int = 8  # somebody who stood there from the start: twice and more the looks
     still_person_score: float = 0.55  # and a score that coats on a rack do not reach

@@ -52,7 +52,6 @@ class TrackTuning:
     reach: float = 0.6  # sizes a detection may be off the expected place, before doubt is added
     reach_limit: float = 3.0  # sizes, whatever the doubt
     same_object: float = 0.7  # overlap above which two boxes of one family are one object
-    part: float = 0.85  # share of a box inside a stronger one above which it is a part of that object
     most_tracks: int = 64  # bounds the work per frame in a crowd
 
 
@@ -262,18 +261,13 @@ def has_left(anchor: Box, box: Box) -> bool:
 
 
 def one_per_object(detections: Sequence[Detection], tuning: TrackTuning) -> list[Detection]:
-    """Drop the weaker of two boxes around one object: car and truck, or a person and half of him."""
+    """Drop the weaker of two boxes around one object, as when a model cannot tell car from truck."""
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda d: d.confidence, reverse=True):
-        if not any(_same(detection, other, tuning) for other in kept):
+        rivals = (d for d in kept if _FAMILY[d.kind] == _FAMILY[detection.kind])
+        if all(rival.box.overlap(detection.box) <= tuning.same_object for rival in rivals):
             kept.append(detection)
     return kept
-
-
-def _same(weaker: Detection, stronger: Detection, tuning: TrackTuning) -> bool:
-    if _FAMILY[weaker.kind] != _FAMILY[stronger.kind]:
-        return False
-    return weaker.box.overlap(stronger.box) > tuning.same_object
 
 
 def _size(box: Box, aspect: float) -> float:

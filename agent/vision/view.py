@@ -12,7 +12,7 @@ import numpy as np
 from agent.vision.frame import Frame, Image
 from shared.geometry import Box
 
-_LOOK_PX = 128  # longest side of the crop judged: sharpness of a face of a house, not of its bricks
+_LOOK_PX = 128  # longest side of the crop judged, so that near and far objects compare
 _HALF_SHARP = 150.0  # variance of the Laplacian of a middling street picture; half of full marks
 _EDGE = 0.005  # this near to the frame's edge a box was cut by it
 _CUT = 0.5  # what is left of the score for each edge that cuts the object
@@ -35,11 +35,11 @@ def better_view(frame: Frame, box: Box, confidence: float, than: View | None) ->
     Sharpness, the one thing that costs time, is measured only when the rest could win.
     """
     at_most = math.sqrt(box.area) * _whole(box) * confidence
-    least = than.score if than else 0.0
-    if at_most <= least and than is not None:
+    least = than.score if than else -1.0
+    if at_most <= least:
         return None
     score = at_most * sharpness(frame.image, box)
-    if score <= least and than is not None:
+    if score <= least:
         return None
     return View(frame.image, box, frame.captured_at, frame.monotonic_s, score)
 
@@ -47,16 +47,13 @@ def better_view(frame: Frame, box: Box, confidence: float, than: View | None) ->
 def sharpness(image: Image, box: Box) -> float:
     """0 (a smear) to 1: variance of the Laplacian (Pech-Pacheco 2000) on the object, at one size."""
     height, width = image.shape[:2]
-    left, top = int(box.x * width), int(box.y * height)
+    top, left = min(int(box.y * height), height - 1), min(int(box.x * width), width - 1)
     crop = image[top : max(top + 1, int(box.bottom * height)), left : max(left + 1, int(box.right * width))]
-    if crop.size == 0:
-        return 0.0
-    shrink = min(1.0, _LOOK_PX / max(crop.shape[:2]))
-    grey = (
-        cv2.resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), None, fx=shrink, fy=shrink)
-        if (min(crop.shape[:2]) * shrink >= 1)
-        else cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    )
+    grey = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
+    shrink = _LOOK_PX / max(grey.shape)
+    if shrink < 1:
+        size = max(1, round(grey.shape[1] * shrink)), max(1, round(grey.shape[0] * shrink))
+        grey = cv2.resize(grey, size)
     variance = float(np.var(cv2.Laplacian(grey, cv2.CV_32F)))
     return variance / (variance + _HALF_SHARP)
 
