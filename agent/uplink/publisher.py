@@ -106,7 +106,7 @@ class Publisher:
                 self._connected = True
                 self._window.forget()
                 self._heartbeat_due_s = self._clock.monotonic()
-                self._set_problem("collector-absent")  # until its retained state says otherwise
+                self._set_problem("connecting")  # until the collector's retained state tells more
             case Disconnected(reason):
                 self._connected = self._collector_there = False
                 self._window.forget()
