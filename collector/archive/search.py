@@ -1,0 +1,259 @@
+"""Which events were there? Pages of them, newest first, over indexes only; one with all its facts.
+
+A question with several kinds or cameras is asked once per combination, each answered in order by an
+index and read only as far as the page needs; merging them costs nothing. One `IN (…)` would make
+SQLite sort everything that matches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import itertools
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from collector.archive.folder import StationFolder
+from collector.archive.media import PictureUnreadableError, ThumbnailPacks
+from collector.archive.reading import reading
+from collector.archive.schema import microseconds, moment
+from shared.messages import ClockQuality, DetectionEvent, Kind, Phase
+from shared.topics import Channel
+
+MAX_PAGE = 200  # cards; more is not looked at, and not paid for
+COUNTED = 1000  # matches; beyond, "more than 1,000" says as much to a person
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+_COLUMNS = (
+    "events.event_id, site, camera, kind, phase, revision, confidence, started_us, seen_us,"
+    " events.received_us, camera_offset_s, clock_quality, clock_suspect, thumbnail, pack, position, size"
+)
+_FROM = (  # a picture belongs to an event only when its hash is the one the event announced
+    "events LEFT JOIN thumbnails ON thumbnails.event_id = events.event_id AND sha256 = thumbnail"
+)
+_BETWEEN = "started_us >= ? AND started_us <= ? AND (started_us < ? OR events.event_id > ?)"
+_BEFORE_ALL = UUID(int=0)
+
+Place = tuple[str, str]
+"""Site and camera: a camera's name says nothing without its site's."""
+_Branch = tuple[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last event of a page: the next one begins behind it, whatever has come in since."""
+
+    started_us: int
+    event_id: UUID
+
+    @classmethod
+    def parse(cls, written: str) -> Cursor:
+        """Read what `written` wrote. Raises ValueError."""
+        us, _, event_id = written.partition("-")
+        return cls(int(us), UUID(hex=event_id))
+
+    def written(self) -> str:
+        return f"{self.started_us}-{self.event_id.hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for; empty means any. `cameras` holds names, or site/name for the one of a site."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kinds: tuple[Kind, ...] = ()
+    sites: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    before: Cursor | None = None
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_PAGE:
+            message = f"a page holds 1 to {MAX_PAGE} events"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ThumbnailRef:
+    """Where a picture lies whose SHA-256 is the one its event announced."""
+
+    sha256: str
+    pack: str
+    position: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event at its newest revision: `announced` is its picture's hash, `thumbnail` there once it came."""
+
+    event_id: UUID
+    site: str
+    camera: str
+    kind: Kind
+    phase: Phase
+    revision: int
+    confidence: float
+    started_at: datetime
+    seen_at: datetime
+    received_at: datetime
+    camera_offset_s: float | None
+    clock_quality: ClockQuality
+    clock_suspect: bool
+    announced: str | None
+    thumbnail: ThumbnailRef | None
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(microseconds(self.started_at), self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    events: list[StoredEvent]
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One message of an event as it was kept: by id, with the collector's clock."""
+
+    received_at: datetime
+    message: DetectionEvent
+
+
+class Search:
+    """Asks the archive over one read-only connection, as of the moment it was opened."""
+
+    def __init__(self, connection: sqlite3.Connection, packs: ThumbnailPacks) -> None:
+        self._connection = connection
+        self._packs = packs
+
+    @classmethod
+    @contextmanager
+    def of(cls, folder: StationFolder) -> Iterator[Search]:
+        with reading(folder.archive_database) as connection:
+            yield cls(connection, ThumbnailPacks(folder.thumbnails))
+
+    def page(self, question: Question) -> Page:
+        rows = heapq.merge(
+            *(self._rows(*branch, question) for branch in self._branches(question)),
+            key=lambda row: (-row[7], row[0]),  # started_us, event_id: the order of every index
+        )
+        events = [_stored_event(row) for row in itertools.islice(rows, question.limit + 1)]
+        if len(events) <= question.limit:
+            return Page(events, None)
+        return Page(events[: question.limit], events[question.limit - 1].cursor)
+
+    def count(self, question: Question, most: int = COUNTED) -> int:
+        """Count matches on all pages, but not beyond `most` + 1."""
+        total = 0
+        for where, values in self._branches(question):
+            sql = (
+                f"SELECT count(*) FROM (SELECT 1 FROM events WHERE {where}"  # noqa: S608 -- our own words only
+                " started_us >= ? AND started_us <= ? LIMIT ?)"
+            )
+            since, until = _bounds(question)
+            total += self._connection.execute(sql, (*values, since, until, most + 1 - total)).fetchone()[0]
+            if total > most:
+                break
+        return total
+
+    def event(self, event_id: UUID) -> StoredEvent | None:
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE events.event_id = ?",  # noqa: S608 -- our own words only
+            (event_id.bytes,),
+        ).fetchone()
+        return _stored_event(row) if row else None
+
+    def revisions(self, event_id: UUID) -> list[Revision]:
+        """Return everything that was said of an event, in the order it was meant."""
+        rows = self._connection.execute(
+            "SELECT received_us, body FROM messages WHERE event_id = ? AND channel = ?",
+            (event_id.bytes, Channel.EVENT),
+        )
+        revisions = [Revision(moment(us), DetectionEvent.model_validate_json(body)) for us, body in rows]
+        return sorted(revisions, key=lambda revision: revision.message.revision)
+
+    def thumbnail(self, event_id: UUID) -> ThumbnailRef | None:
+        found = self.event(event_id)
+        return found.thumbnail if found else None
+
+    def picture(self, ref: ThumbnailRef) -> bytes:
+        """Return a picture exactly as kept. Raises PictureUnreadableError when it is not that any more."""
+        jpeg = self._packs.read(ref.pack, ref.position, ref.size)
+        if hashlib.sha256(jpeg).hexdigest() != ref.sha256:
+            raise PictureUnreadableError(f"{ref.pack} at {ref.position} is not {ref.sha256}")
+        return jpeg
+
+    def places(self, sites: Iterable[str] = ()) -> list[Place]:
+        """Return every site and camera that has events; one step through the index for each."""
+        if not sites:
+            return list(self._steps("(site, camera) > (?, ?)", ("", "")))
+        return [place for site in sites for place in self._steps("site = ? AND camera > ?", (site, ""))]
+
+    def _steps(self, where: str, last: Place) -> Iterator[Place]:
+        sql = f"SELECT site, camera FROM events WHERE {where} ORDER BY site, camera LIMIT 1"  # noqa: S608 -- our own words only
+        while place := self._connection.execute(sql, last).fetchone():
+            yield place
+            last = place
+
+    def _branches(self, question: Question) -> list[_Branch]:
+        """Return one condition per combination, each the beginning of an index."""
+        kinds = question.kinds if len(set(question.kinds)) < len(Kind) else ()
+        if question.sites or question.cameras:
+            places = [place for place in self.places(question.sites) if _wanted(place, question.cameras)]
+            if not kinds:
+                return [("site = ? AND camera = ? AND", place) for place in places]
+            combinations = itertools.product(places, kinds)
+            return [
+                ("site = ? AND camera = ? AND kind = ? AND", (*place, kind)) for place, kind in combinations
+            ]
+        return [("kind = ? AND", (kind,)) for kind in kinds] or [("", ())]
+
+    def _rows(self, where: str, values: tuple[str, ...], question: Question) -> Iterator[tuple[Any, ...]]:
+        since, until = _bounds(question)
+        after = question.before or Cursor(until + 1, _BEFORE_ALL)
+        sql = (
+            f"SELECT {_COLUMNS} FROM {_FROM} WHERE {where} {_BETWEEN}"  # noqa: S608 -- our own words only
+            " ORDER BY started_us DESC, events.event_id LIMIT ?"
+        )
+        latest = min(until, after.started_us)
+        bounds = (since, latest, after.started_us, after.event_id.bytes)
+        return iter(self._connection.execute(sql, (*values, *bounds, question.limit + 1)))
+
+
+def _bounds(question: Question) -> tuple[int, int]:
+    return microseconds(question.since or _EARLIEST), microseconds(question.until or _LATEST)
+
+
+def _wanted(place: Place, cameras: tuple[str, ...]) -> bool:
+    site, camera = place
+    return not cameras or camera in cameras or f"{site}/{camera}" in cameras
+
+
+def _stored_event(row: tuple[Any, ...]) -> StoredEvent:
+    event_id, site, camera, kind, phase, revision, confidence, started, seen, received = row[:10]
+    offset_s, quality, suspect, announced, pack, position, size = row[10:]
+    return StoredEvent(
+        event_id=UUID(bytes=event_id),
+        site=site,
+        camera=camera,
+        kind=Kind(kind),
+        phase=Phase(phase),
+        revision=revision,
+        confidence=confidence,
+        started_at=moment(started),
+        seen_at=moment(seen),
+        received_at=moment(received),
+        camera_offset_s=offset_s,
+        clock_quality=ClockQuality(quality),
+        clock_suspect=bool(suspect),
+        announced=announced,
+        thumbnail=ThumbnailRef(announced, pack, position, size) if pack is not None else None,
+    )

@@ -1,0 +1,123 @@
+"""Which events were there? The console's question, asked on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from collector.archive.fleet import titles
+from collector.archive.folder import StationFolder
+from collector.archive.media import PictureUnreadableError
+from collector.archive.period import period
+from collector.archive.register import SiteUnknown
+from collector.archive.search import MAX_PAGE, Question, Search, StoredEvent
+from collector.commands import DEFAULT_STATION, JsonOption, StationOption
+from collector.console.wording import number
+from shared.disk import write_atomically
+from shared.errors import NeedsFixing
+from shared.localtime import shown
+from shared.messages import Kind
+from shared.terminal import err, out, say
+from shared.texts import both, text
+
+_TimeOption = Annotated[
+    str, typer.Option(metavar="dd/MM/yyyy HH:mm", help=both("help.collector.search-time"))
+]
+
+
+class FolderUnwritable(NeedsFixing):
+    key = "folder-unwritable"
+
+
+def search(  # noqa: PLR0913, PLR0917 -- a command's options are its parameters
+    since: _TimeOption = "",
+    until: _TimeOption = "",
+    kind: Annotated[list[Kind] | None, typer.Option(help=both("help.collector.search-kind"))] = None,
+    site: Annotated[list[str] | None, typer.Option(help=both("help.collector.search-site"))] = None,
+    camera: Annotated[list[str] | None, typer.Option(help=both("help.collector.search-camera"))] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help=both("help.collector.search-limit"))] = 50,
+    thumbnails: Annotated[
+        Path | None, typer.Option(metavar="DIR", help=both("help.collector.search-thumbnails"))
+    ] = None,
+    station: StationOption = DEFAULT_STATION,
+    json: JsonOption = False,  # noqa: FBT002 -- a flag on the command line
+) -> None:
+    folder = StationFolder.existing(station)
+    begins, ends = period(since, until)
+    known = titles(folder)
+    for name in site or ():
+        if name not in known:
+            raise SiteUnknown(site=name)
+    question = Question(begins, ends, tuple(kind or ()), tuple(site or ()), tuple(camera or ()), limit=limit)
+    with Search.of(folder) as archive:
+        page = archive.page(question)
+        if thumbnails is not None:
+            _write_pictures(archive, page.events, thumbnails)
+    if json:
+        out.print_json(data=[_as_json(event) for event in page.events])
+        return
+    _show(page.events, has_more=page.next is not None)
+
+
+def _show(events: list[StoredEvent], *, has_more: bool) -> None:
+    if not events:
+        say("search.empty")
+        return
+    table = Table()
+    for column in ("time", "kind", "confidence", "site", "camera", "phase", "picture", "id"):
+        table.add_column(text(f"search.column.{column}"), no_wrap=column in {"time", "id"})
+    for event in events:
+        table.add_row(
+            shown(event.started_at),
+            text(f"kind.{event.kind}"),
+            f"{number(event.confidence * 100)} %",
+            event.site,
+            event.camera,
+            text(f"phase.{event.phase}"),
+            text("search.picture-kept" if event.thumbnail else "search.no-picture"),
+            str(event.event_id),
+        )
+    out.print(table)
+    say("search.unverified")
+    if has_more:
+        say("search.more", last=shown(events[-1].started_at))
+
+
+def _write_pictures(archive: Search, events: list[StoredEvent], into: Path) -> None:
+    """Write each picture as kept, named by event and hash; one that is damaged is said and left out."""
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for event in events:
+            if event.thumbnail is None:
+                continue
+            try:
+                jpeg = archive.picture(event.thumbnail)
+            except PictureUnreadableError:
+                err.print(text("search.picture-damaged", None, event=event.event_id), markup=False)
+                continue
+            write_atomically(into / f"{event.event_id}-{event.thumbnail.sha256}.jpg", jpeg)
+    except OSError as error:
+        raise FolderUnwritable(path=into, reason=error.strerror or error) from error
+
+
+def _as_json(event: StoredEvent) -> dict[str, Any]:
+    """Return an event for machines: times in UTC, the picture's hash once the picture is here."""
+    return {
+        "id": str(event.event_id),
+        "started_at": event.started_at.isoformat(),
+        "seen_at": event.seen_at.isoformat(),
+        "received_at": event.received_at.isoformat(),
+        "kind": event.kind,
+        "site": event.site,
+        "camera": event.camera,
+        "confidence": event.confidence,
+        "phase": event.phase,
+        "revision": event.revision,
+        "camera_offset_s": event.camera_offset_s,
+        "clock_quality": event.clock_quality,
+        "clock_suspect": event.clock_suspect,
+        "thumbnail": event.thumbnail.sha256 if event.thumbnail else None,
+    }
