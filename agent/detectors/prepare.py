@@ -174,6 +174,8 @@ def describe(file: str, model: bytes, described: Described) -> Manifest:
     classes = ultralytics_export.class_names(metadata) or known.COCO_CLASSES
     family = _family([output.shape for output in session.get_outputs()], file)
     limit = described.threshold or _TYPICAL[family]
+    if not set(Kind) & set(classes):
+        raise ModelUnfit(name=file, reason="it knows neither persons nor vehicles")
     return Manifest(
         name=re.sub(r"[^a-z0-9._-]+", "-", Path(file).stem.lower()).strip("-._") or "model",
         file=file,
