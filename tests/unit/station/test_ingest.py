@@ -1,0 +1,184 @@
+"""What is kept, what is refused, and with which reason: a table."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import pytest
+import uuid6
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.archive.records import EventRecord, HeartbeatRecord, PictureRecord, StateRecord, TestRecord
+from collector.intake.ingest import Delivery, Reason, Refused, Standing, ingest
+from shared.messages import AgentState, TestMessage
+from tests.station import a_heartbeat, a_picture, an_event
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ENROLLED = Standing(enrolled=True)
+SITE = "nha-ong-ba"
+TOLERANCE_S = 120.0
+
+
+def judged(delivery: Delivery, standing: Standing = ENROLLED) -> Any:
+    return ingest(delivery, standing, TOLERANCE_S)
+
+
+def event_delivery(*, topic_site: str = SITE, correlation: bytes | None = None, **changed: Any) -> Delivery:
+    event = an_event(SITE, started_at=NOW - timedelta(seconds=1), seen_at=NOW)
+    body = json.loads(event.model_dump_json()) | changed
+    body = {name: value for name, value in body.items() if value is not ...}
+    payload = json.dumps(body).encode()
+    topic = f"anninh/v1/{topic_site}/up/ev"
+    return Delivery(topic, payload, NOW, event.id.bytes if correlation is None else correlation)
+
+
+def picture_delivery(picture: bytes = a_picture(), **changed: str | None) -> Delivery:
+    message_id = uuid6.uuid7()
+    named = {"id": str(message_id), "event_id": str(uuid6.uuid7()), "sha256": sha256(picture).hexdigest()}
+    content_type = changed.pop("content_type", "image/jpeg")
+    properties = {name: value for name, value in (named | changed).items() if value is not None}
+    return Delivery(f"anninh/v1/{SITE}/up/thumb", picture, NOW, message_id.bytes, content_type, properties)
+
+
+def test_a_sound_event_is_kept_with_exactly_the_bytes_that_came() -> None:
+    delivery = event_delivery()
+    record = judged(delivery)
+    assert isinstance(record, EventRecord)
+    assert record.body is delivery.payload
+    assert record.message_id == record.event.id == UUID(bytes=delivery.correlation)
+    assert not record.clock_suspect
+
+
+def test_a_sound_picture_is_kept() -> None:
+    delivery = picture_delivery()
+    record = judged(delivery)
+    assert isinstance(record, PictureRecord)
+    assert record.jpeg == delivery.payload
+    assert record.sha256 == delivery.properties["sha256"]
+    assert str(record.event_id) == delivery.properties["event_id"]
+
+
+def test_a_test_a_heartbeat_and_a_state_are_kept() -> None:
+    message = TestMessage(id=uuid6.uuid7(), site=SITE, sent_at=NOW)
+    topic = f"anninh/v1/{SITE}/up/"
+    test = judged(Delivery(topic + "test", message.model_dump_json().encode(), NOW, message.id.bytes))
+    assert isinstance(test, TestRecord)
+    heartbeat = a_heartbeat(SITE, NOW + timedelta(seconds=7)).model_dump_json().encode()
+    beat = judged(Delivery(topic + "hb", heartbeat, NOW))
+    assert isinstance(beat, HeartbeatRecord)
+    assert beat.skew_s == 7
+    state = AgentState(online=True, session="one", at=NOW).model_dump_json().encode()
+    assert isinstance(judged(Delivery(topic + "state", state, NOW)), StateRecord)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "reason"),
+    [
+        (event_delivery(v=2), Reason.WRONG_VERSION),
+        (event_delivery(v=2, new_field="of version 2"), Reason.WRONG_VERSION),
+        (event_delivery(v="1"), Reason.WRONG_VERSION),
+        (event_delivery(plate="30A-123.45"), Reason.MALFORMED),
+        (event_delivery(kind="face"), Reason.MALFORMED),
+        (event_delivery(confidence=1.5), Reason.MALFORMED),
+        (event_delivery(confidence=float("nan")), Reason.MALFORMED),
+        (event_delivery(revision=2**70), Reason.MALFORMED),
+        (event_delivery(revision=1_000_001), Reason.MALFORMED),
+        (event_delivery(camera="../../etc"), Reason.MALFORMED),
+        (event_delivery(started_at="2026-11-23T12:00:00+07:00"), Reason.MALFORMED),
+        (event_delivery(seen_at="1999-01-01T00:00:00Z"), Reason.MALFORMED),
+        (event_delivery(box={"x": 0.9, "y": 0.9, "w": 0.5, "h": 0.5}), Reason.MALFORMED),
+        (event_delivery(id=...), Reason.MALFORMED),
+        (event_delivery(site="nha-ba-tu"), Reason.WRONG_SITE),
+        (event_delivery(topic_site="nha-ba-tu"), Reason.WRONG_SITE),
+        (event_delivery(id=str(uuid6.uuid7())), Reason.WRONG_ID),
+        (event_delivery(correlation=b""), Reason.NO_ID),
+        (event_delivery(correlation=b"short"), Reason.NO_ID),
+        (picture_delivery(b""), Reason.NOT_A_JPEG),
+        (picture_delivery(b"GIF89a"), Reason.NOT_A_JPEG),
+        (picture_delivery(a_picture()[:-2]), Reason.NOT_A_JPEG),
+        (picture_delivery(sha256="0" * 64), Reason.WRONG_HASH),
+        (picture_delivery(sha256=None), Reason.NO_PROPERTIES),
+        (picture_delivery(event_id=None), Reason.NO_PROPERTIES),
+        (picture_delivery(event_id="not a uuid"), Reason.NO_PROPERTIES),
+        (picture_delivery(id=None), Reason.NO_PROPERTIES),
+        (picture_delivery(id=str(uuid6.uuid7())), Reason.WRONG_ID),
+        (picture_delivery(content_type=None), Reason.NO_PROPERTIES),
+        (picture_delivery(content_type="text/html"), Reason.NO_PROPERTIES),
+        (picture_delivery(a_picture() + b"\0" * 200_000), Reason.TOO_LARGE),
+        (Delivery(f"anninh/v1/{SITE}/up/ev", b"[" * 16_000, NOW, bytes(16)), Reason.MALFORMED),
+        (Delivery(f"anninh/v1/{SITE}/up/ev", b'{"v":1}' * 5_000, NOW, bytes(16)), Reason.TOO_LARGE),
+        (Delivery(f"anninh/v1/{SITE}/up/ev", b"\xff\xfe{}", NOW, bytes(16)), Reason.MALFORMED),
+        (Delivery(f"anninh/v1/{SITE}/up/hb", b"{}", NOW), Reason.MALFORMED),
+        (Delivery(f"anninh/v1/{SITE}/up/state", b"x" * 2_000, NOW), Reason.TOO_LARGE),
+        (Delivery(f"anninh/v1/{SITE}/up/gossip", b"{}", NOW, bytes(16)), Reason.UNKNOWN_TOPIC),
+        (Delivery("anninh/v1/UPPER/up/ev", b"{}", NOW, bytes(16)), Reason.UNKNOWN_TOPIC),
+        (Delivery("", b"", NOW), Reason.UNKNOWN_TOPIC),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_reason(delivery: Delivery, reason: Reason) -> None:
+    verdict = judged(delivery)
+    assert isinstance(verdict, Refused)
+    assert verdict.reason is reason
+    if delivery.correlation and len(delivery.correlation) == 16:
+        assert verdict.message_id == UUID(bytes=delivery.correlation), "the sender must be told which"
+
+
+def test_a_site_that_is_not_enrolled_is_refused_before_anything_is_parsed() -> None:
+    verdict = judged(event_delivery(v=2), Standing(enrolled=False))
+    assert verdict.reason is Reason.UNKNOWN_SITE
+
+
+@pytest.mark.parametrize(
+    ("age", "skew_s", "is_suspect"),
+    [
+        (timedelta(0), None, False),
+        (timedelta(seconds=-60), None, False),
+        (timedelta(days=-365), None, True),  # from the future: nothing explains it
+        (timedelta(days=365), None, True),  # from the past, longer than any outbox waits
+        (timedelta(days=3), None, False),  # three days without a line: that is what the outbox is for
+        (timedelta(days=3), 1.0, False),
+        (timedelta(0), -365 * 86_400.0, True),  # the heartbeat, which never waits, gave the clock away
+        (timedelta(0), 119.0, False),
+    ],
+)
+def test_a_clock_far_off_is_flagged_and_a_queue_is_not(
+    age: timedelta, skew_s: float | None, *, is_suspect: bool
+) -> None:
+    started, seen = NOW - age - timedelta(seconds=1), NOW - age
+    delivery = event_delivery(started_at=started.isoformat(), seen_at=seen.isoformat())
+    record = judged(delivery, Standing(enrolled=True, skew_s=skew_s))
+    assert isinstance(record, EventRecord)
+    assert record.clock_suspect is is_suspect
+
+
+def test_a_refusal_does_not_repeat_what_the_sender_wrote() -> None:
+    verdict = judged(event_delivery(camera="SECRET WORDS"))
+    assert "SECRET" not in verdict.detail
+    assert "camera" in verdict.detail
+
+
+@given(
+    channel=st.sampled_from(["ev", "thumb", "test", "hb", "state"]),
+    payload=st.binary(max_size=300) | st.text().map(str.encode) | st.from_type(dict).map(str).map(str.encode),
+    correlation=st.none() | st.binary(max_size=20),
+    properties=st.dictionaries(st.sampled_from(["id", "event_id", "sha256"]), st.text(max_size=70)),
+)
+def test_nothing_a_site_can_send_raises(
+    channel: str, payload: bytes, correlation: bytes | None, properties: dict[str, str]
+) -> None:
+    delivery = Delivery(f"anninh/v1/{SITE}/up/{channel}", payload, NOW, correlation, "image/jpeg", properties)
+    assert isinstance(judged(delivery), Refused)
+
+
+@given(value=st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists))
+@pytest.mark.parametrize(
+    "name", ["revision", "confidence", "box", "path", "clock", "seen_at", "thumbnail", "camera"]
+)
+def test_any_json_in_any_field_is_kept_or_refused(name: str, value: Any) -> None:
+    verdict = judged(event_delivery(**{name: value}))
+    assert isinstance(verdict, Refused | EventRecord)
