@@ -1,4 +1,4 @@
-"""Real interfaces, made of memory: a clock that is told the time, a detector that reads a script, a street."""
+"""Real interfaces, made of memory: a clock told the time, a detector reading a script, a street."""
 
 from __future__ import annotations
 
