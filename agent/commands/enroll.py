@@ -42,7 +42,7 @@ class TestNotAcknowledged(TryLater):
 
 def enroll(url: Annotated[str, typer.Argument(help=both("help.agent.enroll-url"))]) -> None:
     folder = home()
-    _make_home(folder)
+    make_home(folder)
     station = StationAddress.parse(url)
     try:
         ours = identity.load(folder)
@@ -59,7 +59,7 @@ def enroll(url: Annotated[str, typer.Argument(help=both("help.agent.enroll-url")
     say("enroll.green")
 
 
-def _make_home(folder: Path) -> None:
+def make_home(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (folder / ".writable").touch()

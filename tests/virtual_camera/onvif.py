@@ -48,6 +48,7 @@ class OnvifServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             timeout = 30
+            wbufsize = -1  # head and body in one segment, or each answer waits 40 ms for an ACK
 
             def do_POST(self) -> None:
                 size = min(int(self.headers.get("Content-Length", "0")), _MAX_REQUEST_BYTES)

@@ -1,0 +1,202 @@
+"""Who is this camera, how is its clock, and which of its streams do we watch? Asked over ONVIF."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from agent.cameras.credentials import Credential
+from agent.cameras.soap import CameraFault, CameraUnreachable, Device
+from shared.clock import Clock
+
+DETECT_WIDTH = 480  # a person 20 m away is then about 40 pixels high: the least a 416-pixel model finds
+_DETECT_PIXELS = 640 * 360
+_NAME_SCOPE = "onvif://www.onvif.org/name/"
+_STREAM_SETUP = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
+_NO_MAC = frozenset({"", "00:00:00:00:00:00"})
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One stream the camera offers. The encoding is its word only: Media1 calls H.265 H264."""
+
+    token: str
+    width: int
+    height: int
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSource:
+    """One lens: what to look at, and what to take pictures from. URLs carry no login."""
+
+    token: str
+    detect: Profile
+    picture: Profile
+    detect_url: str
+    picture_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraIdentity:
+    manufacturer: str
+    model: str
+    serial: str
+    mac: str  # lower case with colons; empty when nobody would say
+    name: str  # what its owner called it, if anything
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Everything worth knowing; several sources make it a recorder."""
+
+    url: str  # of the device service, at the address that answered
+    identity: CameraIdentity
+    clock_offset_s: float | None
+    sources: tuple[VideoSource, ...]
+
+
+def know(urls: Sequence[str], credential: Credential | None, clock: Clock) -> Camera:
+    """Ask the first of these addresses that answers.
+
+    Raises CameraUnreachable or CameraFault when none does, WrongPassword after exactly one request
+    with the login.
+    """
+    device = _answering(urls, credential, clock)
+    information = device.device_information()
+    device.find_media()
+    sources = tuple(_source(device, token, group) for token, group in _grouped(device).items())
+    if not sources:
+        raise CameraFault(host=device.host, reason="no video profile")
+    identity = CameraIdentity(
+        manufacturer=_said(information, "Manufacturer"),
+        model=_said(information, "Model"),
+        serial=_said(information, "SerialNumber"),
+        mac=_mac(device),
+        name=_name(device),
+    )
+    return Camera(device.url, identity, device.clock_offset_s, sources)
+
+
+def _answering(urls: Sequence[str], credential: Credential | None, clock: Clock) -> Device:
+    failure: CameraFault | CameraUnreachable | None = None
+    for url in urls:
+        device = Device(url, credential, clock)
+        try:
+            device.measure_clock()
+        except (CameraFault, CameraUnreachable) as error:
+            failure = failure or error
+        else:
+            return device
+    raise failure or CameraUnreachable(host="?", reason="no address")
+
+
+def _grouped(device: Device) -> dict[str, list[Profile]]:
+    """The profiles by the video source they show: a recorder has one source per channel."""
+    groups: dict[str, list[Profile]] = {}
+    for entry in device.call("media", "GetProfiles") or ():
+        encoder, source = entry.VideoEncoderConfiguration, entry.VideoSourceConfiguration
+        if encoder is None or source is None or encoder.Resolution is None:
+            continue  # audio or metadata only
+        profile = Profile(
+            entry.token, int(encoder.Resolution.Width), int(encoder.Resolution.Height), str(encoder.Encoding)
+        )
+        groups.setdefault(str(source.SourceToken), []).append(profile)
+    return groups
+
+
+def choose(profiles: Iterable[Profile]) -> tuple[Profile, Profile]:
+    """Return which profile to look at and which to take pictures from.
+
+    Looked at is the narrowest of at least 480 pixels, else the one nearest to 640x360; pictures come
+    from the largest. Motion JPEG only when there is nothing else: it is five times the traffic.
+    """
+    offered = tuple(profiles)
+    video = tuple(profile for profile in offered if profile.encoding.upper() != "JPEG") or offered
+    picture = max(video, key=lambda profile: profile.width * profile.height)
+    wide = [profile for profile in video if profile.width >= DETECT_WIDTH]
+    if wide:
+        return min(wide, key=lambda profile: (profile.width, profile.height)), picture
+    return min(video, key=lambda profile: abs(profile.width * profile.height - _DETECT_PIXELS)), picture
+
+
+def _source(device: Device, token: str, profiles: list[Profile]) -> VideoSource:
+    detect, picture = choose(profiles)
+    detect_url = _stream_url(device, detect)
+    picture_url = detect_url if picture == detect else _stream_url(device, picture)
+    return VideoSource(token, detect, picture, detect_url, picture_url)
+
+
+def _stream_url(device: Device, profile: Profile) -> str:
+    answer = device.call("media", "GetStreamUri", StreamSetup=_STREAM_SETUP, ProfileToken=profile.token)
+    url = clean_stream_url(_said(answer, "Uri"), device.host)
+    if not url:
+        raise CameraFault(host=device.host, reason=f"no stream address for {profile.token}")
+    return url
+
+
+def clean_stream_url(uri: str, host: str) -> str:
+    """Return a usable address, or an empty text.
+
+    Seen in the field: newlines and spaces, &amp;, a login inside, 0.0.0.0 or the address before the last
+    move. The host is always the one that answers; the port is the camera's word.
+    """
+    try:
+        parts = urlsplit("".join(html.unescape(uri).split()))
+        port = parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in {"rtsp", "rtsps"}:
+        return ""
+    netloc = f"{host}:{port}" if port else host
+    return urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
+
+
+def _mac(device: Device) -> str:
+    """From the camera, else from this machine's ARP table."""
+    try:
+        for interface in device.call("devicemgmt", "GetNetworkInterfaces") or ():
+            mac = normal_mac(_said(interface.Info, "HwAddress"))
+            if mac not in _NO_MAC:
+                return mac
+    except (CameraFault, CameraUnreachable):
+        pass  # not permitted to this user, or not built in
+    return _mac_of_neighbour(device.host)
+
+
+def _mac_of_neighbour(host: str) -> str:
+    try:
+        lines = Path("/proc/net/arp").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return ""
+    macs = {fields[0]: normal_mac(fields[3]) for line in lines if len(fields := line.split()) > 3}  # noqa: PLR2004 -- the 4th is the MAC
+    mac = macs.get(host, "")
+    return "" if mac in _NO_MAC else mac
+
+
+def normal_mac(text: str) -> str:
+    """Return `aa:bb:cc:dd:ee:ff`, or an empty text for anything that is no MAC."""
+    digits = "".join(letter for letter in text.lower() if letter in "0123456789abcdef")
+    if len(digits) != 12:  # noqa: PLR2004 -- six bytes
+        return ""
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def _name(device: Device) -> str:
+    try:
+        scopes = device.call("devicemgmt", "GetScopes") or ()
+    except (CameraFault, CameraUnreachable):
+        return ""
+    items = (_said(scope, "ScopeItem").strip() for scope in scopes)
+    return next(
+        (unquote(item[len(_NAME_SCOPE) :])[:80] for item in items if item.startswith(_NAME_SCOPE)), ""
+    )
+
+
+def _said(answer: Any, field: str) -> str:
+    """A text of an answer, which may lack it or be lacking itself."""
+    return str(getattr(answer, field, None) or "").strip()[:500]
