@@ -29,7 +29,7 @@ SAME_PLACE = (
 SAME_SCORE = 0.01  # both run the same file on the same tensor; measured: under 0.001
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _ultralytics_is_here() -> None:
     if not ultralytics_export.is_installed():
         pytest.skip("Ultralytics is not installed here (packaging/yolo-environment)")
