@@ -9,7 +9,7 @@ Light is not motion: before comparing, the scene is shown in today's light (`_li
 offset for the whole picture, found with medians so that the walker himself does not count). What is
 left is counted in cells; a few neighbouring cells that changed are motion.
 
-When most of the picture changed at once (infra-red switch-over, somebody turned the camera) nothing
+When most of the picture no longer fits (infra-red switch-over, somebody turned the camera) nothing
 moved either: the scene is learned anew. Whoever stood there meanwhile is found by the quiet look of
 `agent.vision.pipeline`.
 """
@@ -57,7 +57,7 @@ class MotionTuning:
     noise_factor: float = 6.0  # times the picture's own noise, for grainy nights
     cell_share: float = 0.15  # of a cell's pixels; a far walker fills a sixth of his cells
     min_cells: int = 3  # a clock in the picture changes two cells a second
-    scene_share: float = 0.6  # of all cells: no passer-by covers so much from one frame to the next
+    another_scene: float = 12.0  # median grey levels; noise gives 4 on a bad night, a walker none
     settle_s: float = 2.0  # cameras hunt for exposure that long after switching to infra-red
     max_regions: int = 4  # bounds what a later stage may do per frame
 
@@ -94,28 +94,27 @@ class MotionGate:
             return Motion(moved=now <= self._open_until_s)
         gain, offset = _light(self._scene, grey)
         self._scene = self._scene * gain + offset
-        there = self._changed_cells(grey, self._scene)
-        if there.mean() > self._tuning.scene_share:
+        if _median(_unlike(grey, self._scene)) > self._tuning.another_scene:
             self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
             return Motion(moved=now <= self._open_until_s)
-        regions = _regions(there, self._changed_cells(grey, self._just_now), self._tuning)
-        cv2.accumulateWeighted(grey, self._scene, 1 - math.exp(-elapsed_s / self._tuning.follow_s))
-        cv2.accumulateWeighted(grey, self._just_now, 1 - math.exp(-elapsed_s / self._tuning.just_now_s))
+        regions = self._compare(grey, self._scene)
         if regions:
             self._open_until_s = now + self._tuning.hold_s
+        cv2.accumulateWeighted(grey, self._scene, 1 - math.exp(-elapsed_s / self._tuning.follow_s))
+        cv2.accumulateWeighted(grey, self._just_now, 1 - math.exp(-elapsed_s / self._tuning.just_now_s))
         return Motion(moved=now <= self._open_until_s, regions=regions)
+
+    def _compare(self, grey: _Grey, scene: _Average) -> tuple[Box, ...]:
+        tuning, unlike_just_now = self._tuning, _unlike(grey, self._just_now)
+        noise = _median(unlike_just_now) * 1.48  # a normal distribution's deviation
+        threshold = max(tuning.difference, tuning.noise_factor * noise)
+        there = _cells_over(_unlike(grey, scene), threshold, tuning.cell_share)
+        moving = _cells_over(unlike_just_now, threshold, tuning.cell_share)
+        return _regions(there, moving, tuning)
 
     def _learned_anew(self, grey: _Grey) -> _Average:
         self._just_now = grey.astype(np.float32)
         return grey.astype(np.float32)
-
-    def _changed_cells(self, grey: _Grey, average: _Average) -> _Cells:
-        difference = cv2.absdiff(grey, cv2.convertScaleAbs(average))
-        noise = float(np.median(difference[::_SAMPLE, ::_SAMPLE])) * 1.48  # of a normal distribution
-        threshold = max(self._tuning.difference, self._tuning.noise_factor * noise)
-        changed = cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)[1]
-        share = cv2.resize(changed, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
-        return np.asarray(share > 255 * self._tuning.cell_share)
 
 
 def _small_grey(image: Image) -> _Grey:
@@ -123,6 +122,20 @@ def _small_grey(image: Image) -> _Grey:
     step = max(1, image.shape[1] // (2 * _WIDTH))
     grey = cv2.cvtColor(image[::step, ::step], cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.resize(cv2.blur(grey, (5, 5)), (_WIDTH, _HEIGHT)), np.uint8)
+
+
+def _unlike(grey: _Grey, average: _Average) -> _Grey:
+    return np.asarray(cv2.absdiff(grey, cv2.convertScaleAbs(average)), np.uint8)
+
+
+def _median(picture: _Grey) -> float:
+    return float(np.median(picture[::_SAMPLE, ::_SAMPLE]))
+
+
+def _cells_over(difference: _Grey, threshold: float, share: float) -> _Cells:
+    """Which cells have more than a share of their pixels over the threshold?"""
+    changed = cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)[1]
+    return np.asarray(cv2.resize(changed, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA) > 255 * share)
 
 
 def _light(scene: _Average, grey: _Grey) -> tuple[float, float]:
