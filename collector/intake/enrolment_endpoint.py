@@ -185,7 +185,8 @@ class EnrolmentEndpoint:
 
     def _note(self, reason: str, address: str, code_id: str) -> None:
         self.denied[reason] = self.denied.get(reason, 0) + 1
-        log.warning("enrolment denied", extra={"reason": reason, "address": address, "code_id": code_id})
+        said = f"enrolment denied, {reason}"  # in the message: repeats are held back by message
+        log.warning(said, extra={"address": address, "code_id": code_id, "count": self.denied[reason]})
 
 
 class _TooLargeError(Exception):
