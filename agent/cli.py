@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import typer
+from shared.terminal import Command, run
 
-from shared.errors import ExtraMissing
-from shared.terminal import run as run_app
-from shared.texts import both
-
-
-def build() -> typer.Typer:
-    """Put the commands together; raises ExtraMissing on a machine that has only the other half."""
-    try:
-        from agent.commands import cameras, discover, doctor, enroll, model, replay, run
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(extra="agent", module=error.name) from error
-    app = typer.Typer(help=both("help.agent.app"), no_args_is_help=True, add_completion=False)
-    app.command(help=both("help.agent.enroll"))(enroll.enroll)
-    app.command(help=both("help.agent.discover"))(discover.discover)
-    app.add_typer(cameras.app, name="cameras", help=both("help.agent.cameras"))
-    app.add_typer(model.app, name="model", help=both("help.agent.model"))
-    app.command(help=both("help.agent.run"))(run.run)
-    app.command(help=both("help.agent.doctor"))(doctor.doctor)
-    app.command(help=both("help.agent.replay"))(replay.replay)
-    return app
+COMMANDS = (
+    Command("enroll", "agent.commands.enroll", "help.agent.enroll"),
+    Command("discover", "agent.commands.discover", "help.agent.discover"),
+    Command("cameras", "agent.commands.cameras", "help.agent.cameras"),
+    Command("model", "agent.commands.model", "help.agent.model"),
+    Command("run", "agent.commands.run", "help.agent.run"),
+    Command("doctor", "agent.commands.doctor", "help.agent.doctor"),
+    Command("replay", "agent.commands.replay", "help.agent.replay"),
+)
 
 
 def main() -> NoReturn:
-    run_app(build)
+    run("agent", COMMANDS)

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import typer
+from shared.terminal import Command, run
 
-from shared.errors import ExtraMissing
-from shared.terminal import run as run_app
-from shared.texts import both
-
-
-def build() -> typer.Typer:
-    """Put the commands together; raises ExtraMissing on a machine that has only the other half."""
-    try:
-        from collector.commands import account, agents, console, init, run, search, site
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(extra="collector", module=error.name) from error
-    app = typer.Typer(help=both("help.collector.app"), no_args_is_help=True, add_completion=False)
-    app.command(help=both("help.collector.init"))(init.init)
-    app.command(help=both("help.collector.run"))(run.run)
-    app.command(help=both("help.collector.console"))(console.console)
-    app.add_typer(site.app, name="site", help=both("help.collector.site"))
-    app.add_typer(account.app, name="account", help=both("help.collector.account"))
-    app.command(help=both("help.collector.search"))(search.search)
-    app.command(help=both("help.collector.agents"))(agents.agents)
-    return app
+COMMANDS = (
+    Command("init", "collector.commands.init", "help.collector.init"),
+    Command("run", "collector.commands.run", "help.collector.run"),
+    Command("console", "collector.commands.console", "help.collector.console"),
+    Command("site", "collector.commands.site", "help.collector.site"),
+    Command("account", "collector.commands.account", "help.collector.account"),
+    Command("search", "collector.commands.search", "help.collector.search"),
+    Command("agents", "collector.commands.agents", "help.collector.agents"),
+)
 
 
 def main() -> NoReturn:
-    run_app(build)
+    run("collector", COMMANDS)

@@ -61,7 +61,7 @@ class LossyWire:
     def send(self, row: Row) -> None:
         if not self._up or self._random.random() < self._loss:
             return
-        for _ in range(self._random.choice((1, 1, 1, 2))):
+        for _ in range(2 if self._random.random() < self._loss else 1):
             word = Said(down_ack(SITE), self._collector.hear(row))
             if self._random.random() >= self._loss:
                 self._late.append(word)
