@@ -165,12 +165,12 @@ class Street:
     def step(self, what: str) -> Iterator[None]:
         began_s = time.monotonic()
         if not self._quiet:
-            print(f"… {what}", end="", flush=True)
+            print(f"… {what}", end="\r" if sys.stdout.isatty() else "\n", flush=True)
         yield
         took_s = time.monotonic() - began_s
         self.steps.append((what, took_s))
         if not self._quiet:
-            print(f"\r✓ {what} ({took_s:.1f} s)")
+            print(f"✓ {what} ({took_s:.1f} s)", flush=True)
 
     def wait_until(self, ask: Callable[[], Answer], what: str, patience_s: float = _PATIENCE_S) -> Answer:
         """Ask until the answer is true; raises Failed when a child ended or patience did."""
