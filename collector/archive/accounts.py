@@ -135,6 +135,10 @@ def verify(database: sqlite_utils.Database, name: str, password: str, now: datet
     return True
 
 
+def wrong() -> PasswordWrong:
+    return PasswordWrong(tries=MAX_FAILURES, minutes=LOCKOUT // timedelta(minutes=1))
+
+
 def change_password(database: sqlite_utils.Database, name: str, old: str, new: str, now: datetime) -> None:
     """Replace a password its owner knows, and end all the account's sessions.
 
@@ -148,7 +152,7 @@ def change_password(database: sqlite_utils.Database, name: str, old: str, new: s
     if new == unicodedata.normalize("NFC", old):
         raise PasswordUnchanged
     if not verify(database, name, old, now):
-        raise PasswordWrong(tries=MAX_FAILURES, minutes=LOCKOUT // timedelta(minutes=1))
+        raise wrong()
     hashed = _hasher.hash(new)
     with database.atomic():
         database.execute(

@@ -1,0 +1,171 @@
+"""What do officers see? The newest events, one event with all its facts, the boxes."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from collector.archive.fleet import AgentReport, agents, titles
+from collector.archive.media import PictureUnreadableError
+from collector.archive.search import COUNTED, Place, Search, StoredEvent
+from collector.console.filters import Filter, quick_ranges
+from collector.console.view import Console
+from shared.errors import NeedsFixing
+from shared.localtime import VIETNAM
+from shared.messages import CameraState, Kind
+
+log = logging.getLogger(__name__)
+
+SILENT_AFTER = timedelta(minutes=5)  # ten heartbeats: until liveness is judged, the least that is no lie
+_KEPT = "private, max-age=43200, immutable"  # a shift; the address names the hash, so it never goes stale
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Events of one clock hour, as a section of the page."""
+
+    begins: datetime
+    events: list[StoredEvent]
+
+    @property
+    def ends(self) -> datetime:
+        return self.begins + timedelta(hours=1)
+
+
+def events(console: Console, request: Request) -> Response:
+    chosen = Filter.read(request.query_params)
+    facts: dict[str, Any] = {
+        "filter": chosen,
+        "kinds": list(Kind),
+        "quick": quick_ranges(chosen, console.clock.now()),
+        "titles": titles(console.folder),
+        "first": replace(chosen, before="").query(),
+        "most": COUNTED,
+    }
+    with Search.of(console.folder) as search:
+        places = search.places()
+        try:
+            question = chosen.question()
+        except NeedsFixing as error:
+            return console.show(
+                request, "events", 400, places=places, hours=[], next=None, count=0,
+                error=error, **facts,
+            )  # fmt: skip
+        page = search.page(question)
+        count = search.count(question)
+    return console.show(
+        request,
+        "events",
+        places=_offered(places, chosen.site),
+        hours=_by_hour(page.events),
+        next=chosen.then(page.next) if page.next else None,
+        count=count,
+        error=None,
+        **facts,
+    )
+
+
+def event(console: Console, request: Request) -> Response:
+    event_id: UUID = request.path_params["event_id"]
+    with Search.of(console.folder) as search:
+        found = search.event(event_id)
+        if found is None:
+            raise HTTPException(_NOT_FOUND)
+        revisions = search.revisions(event_id)
+    title, hamlet = titles(console.folder).get(found.site, ("", ""))
+    return console.show(
+        request,
+        "event",
+        event=found,
+        revisions=revisions,
+        camera_started=_by_camera(found),
+        newest=revisions[-1].message if revisions else None,
+        title=title,
+        hamlet=hamlet,
+        back=Filter.read(request.query_params).query(),
+    )
+
+
+def thumbnail(console: Console, request: Request) -> Response:
+    """Send a picture exactly as kept, with its hash for whoever wants to check."""
+    event_id: UUID = request.path_params["event_id"]
+    with Search.of(console.folder) as search:
+        ref = search.thumbnail(event_id)
+        if ref is None:
+            raise HTTPException(_NOT_FOUND)
+        try:
+            jpeg = search.picture(ref)
+        except PictureUnreadableError as error:
+            log.warning("picture unreadable", extra={"event_id": event_id, "reason": error})
+            raise HTTPException(_NOT_FOUND) from error
+    digest = base64.b64encode(bytes.fromhex(ref.sha256)).decode()
+    is_named = request.query_params.get("sha256") == ref.sha256
+    headers = {
+        "Cache-Control": _KEPT if is_named else "private, no-cache",
+        "ETag": f'"{ref.sha256}"',
+        "Repr-Digest": f"sha-256=:{digest}:",
+    }
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+def fleet(console: Console, request: Request) -> Response:
+    now = console.clock.now()
+    reports = [(report, condition(report, now)) for report in agents(console.folder)]
+    beats = [report.heartbeat for report, _ in reports if report.heartbeat]
+    return console.show(
+        request,
+        "agents",
+        reports=reports,
+        well=sum(state == "ok" for _, state in reports),
+        cameras_ok=sum(report.cameras_ok for report, _ in reports),
+        cameras=sum(len(beat.cameras) for beat in beats),
+        waiting=sum(beat.outbox_waiting for beat in beats),
+        refused=sum(refusal.count for report, _ in reports for refusal in report.refusals),
+        CameraState=CameraState,
+    )
+
+
+def condition(report: AgentReport, now: datetime) -> str:
+    """Return one word for how a box is: worst first."""
+    if report.status == "revoked":
+        return "revoked"
+    if report.heard_at is None or report.heartbeat is None:
+        return "never"
+    if report.online is False or now - report.heard_at > SILENT_AFTER:
+        return "silent"
+    if report.cameras_ok < len(report.heartbeat.cameras):
+        return "camera"
+    return "ok"
+
+
+def _by_camera(found: StoredEvent) -> datetime | None:
+    """Return what the camera's own clock showed when the event began, as far as its offset was measured."""
+    if found.camera_offset_s is None:
+        return None
+    try:
+        return found.started_at + timedelta(seconds=found.camera_offset_s)
+    except OverflowError:
+        return None
+
+
+def _by_hour(found: list[StoredEvent]) -> list[Hour]:
+    hours = itertools.groupby(found, key=lambda event: _hour(event.started_at))
+    return [Hour(begins, list(within)) for begins, within in hours]
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(VIETNAM).replace(minute=0, second=0, microsecond=0)
+
+
+def _offered(places: list[Place], site: str) -> list[Place]:
+    return [place for place in places if not site or place[0] == site]
