@@ -5,7 +5,7 @@ who is there; the quick one (just now) shows who moves, so that the ghost left i
 who stood there, or a car that has parked, keeps nothing open. A standing object is the tracker's to
 remember, not the gate's.
 
-Light is not motion: before comparing, the scene is shown in today's light (`_light`: one gain and one
+Light is not motion: before comparing, both are shown in today's light (`_light`: one gain and one
 offset for the whole picture, found with medians so that the walker himself does not count). What is
 left is counted in cells; a few neighbouring cells that changed are motion.
 
@@ -93,7 +93,7 @@ class MotionGate:
             self._scene = self._learned_anew(grey)
             return Motion(moved=now <= self._open_until_s)
         gain, offset = _light(self._scene, grey)
-        self._scene = self._scene * gain + offset
+        self._scene, self._just_now = self._scene * gain + offset, self._just_now * gain + offset
         if _median(_unlike(grey, self._scene)) > self._tuning.another_scene:
             self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
             return Motion(moved=now <= self._open_until_s)
