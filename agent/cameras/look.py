@@ -10,7 +10,7 @@ from agent.cameras.stream import Arrival, Connection, StreamAddress, StreamRefus
 from shared.clock import Clock
 
 _PATIENCE_S = 10.0  # until the first whole picture: smart codecs send a key frame every 4 to 8 s
-_COUNTED = 15  # packets are enough to tell 10 from 12 frames per second
+_COUNTED = 10  # packets are enough to tell 10 from 12 frames per second
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class RtspServer:
         self._host, self.port = address
         self._faults, self._counters = faults, counters
         self._digest = Digest(login, qop=False) if login else None
-        epoch_s, wall_s = time.monotonic(), time.time()
+        self.epoch_s = epoch_s = time.monotonic()  # when the clip began
+        wall_s = time.time()
         self._main = _Live(clip.main, clip.duration_s, epoch_s, wall_s)
         self._sub = _Live(clip.sub, clip.duration_s, epoch_s, wall_s)
         self._clients: set[_Client] = set()
