@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 from collections.abc import Callable
 from functools import partial, update_wrapper
 
@@ -24,6 +26,7 @@ from shared.errors import AnninhError
 
 _Page = Callable[[Console, Request], Response]
 _UNAVAILABLE = 503
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def routes(console: Console) -> list[Route]:
@@ -68,7 +71,16 @@ def build(folder: StationFolder, settings: StationSettings, clock: Clock) -> ASG
 
 def from_environment() -> ASGIApp:
     """Build the console in the server's worker process; the command put the station's folder there."""
+    _die_with_parent()
     folder = StationFolder.existing(station_folder())
     settings = folder.settings()
     logs.set_up(settings.log_level)
     return build(folder, settings, SystemClock())
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this worker when the command that started it is gone.
+
+    Seen with kill -9: the orphan went on answering beside the next console, on the same port.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

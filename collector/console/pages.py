@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(minutes=5)  # ten heartbeats: until liveness is judged, the least that is no lie
 _KEPT = "private, max-age=43200, immutable"  # a shift; the address names the hash, so it never goes stale
 _NOT_FOUND = 404
+_WORST_FIRST = ("silent", "camera", "never", "ok", "revoked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +121,16 @@ def thumbnail(console: Console, request: Request) -> Response:
 
 def fleet(console: Console, request: Request) -> Response:
     now = console.clock.now()
-    reports = [(report, condition(report, now)) for report in agents(console.folder)]
+    judged = [(report, condition(report, now)) for report in agents(console.folder)]
+    reports = sorted(judged, key=lambda pair: _WORST_FIRST.index(pair[1]))
+    in_force = [state for report, state in reports if report.status and state != "revoked"]
     beats = [report.heartbeat for report, _ in reports if report.heartbeat]
     return console.show(
         request,
         "agents",
         reports=reports,
-        well=sum(state == "ok" for _, state in reports),
+        well=in_force.count("ok"),
+        sites=len(in_force),
         cameras_ok=sum(report.cameras_ok for report, _ in reports),
         cameras=sum(len(beat.cameras) for beat in beats),
         waiting=sum(beat.outbox_waiting for beat in beats),
@@ -136,7 +140,7 @@ def fleet(console: Console, request: Request) -> Response:
 
 
 def condition(report: AgentReport, now: datetime) -> str:
-    """Return one word for how a box is: worst first."""
+    """Return one word for how a box is."""
     if report.status == "revoked":
         return "revoked"
     if report.heard_at is None or report.heartbeat is None:
