@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import sqlite_utils
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
-from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -34,6 +33,7 @@ log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/login", "/language"})  # and /static/: the login page must look like one
 BEFORE_CHANGE = frozenset({"/password", "/logout", "/language"})  # all a one-time password opens
+_READING = frozenset({"GET", "HEAD"})
 _SEE_OTHER = 303
 _YEAR_S = 365 * 86_400
 _hashing = threading.Semaphore(2)  # 64 MiB and a core each: a flood of logins must not fill the machine
@@ -50,14 +50,14 @@ class Guard(BaseHTTPMiddleware):
         session = await run_in_threadpool(self._session, request)
         request.state.session = session
         path = request.url.path
-        if request.method not in {"GET", "HEAD"}:
+        if request.method not in _READING:
             refusal = await self._refusal(request, session)
             if refusal is not None:
                 return refusal
         if path in OPEN_PATHS or path.startswith("/static/"):
             return await call_next(request)
         if session is None:
-            return _to_login(request)
+            return _to_login(request) if request.method in _READING else self._refuse(request, 403)
         if session.must_change and path not in BEFORE_CHANGE:
             return RedirectResponse("/password", _SEE_OTHER)
         return await call_next(request)
@@ -145,8 +145,6 @@ def choose_language(console: Console, request: Request) -> Response:
 
 
 def _to_login(request: Request) -> Response:
-    if request.method not in {"GET", "HEAD"}:
-        raise HTTPException(403)
     onward = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     address = URL("/login") if onward == "/" else URL("/login").include_query_params(next=onward)
     return RedirectResponse(str(address), _SEE_OTHER)
