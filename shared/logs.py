@@ -17,9 +17,7 @@ _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime
 _REPEAT_S = 60.0  # moonfire, kvmd: once when it breaks, then a count
 
 _SECRETS = (
-    re.compile(
-        r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE
-    ),  # scheme://user:SECRET@
+    re.compile(r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s:/@]*:)\S+(?=@)", re.IGNORECASE),  # scheme://user:SECRET@
     re.compile(
         r"(?P<keep>\b(?:password|passwd|pwd|secret|token)\b['\"]?\s*[=:]\s*['\"]?)[^\s'\",&]+",
         re.IGNORECASE,

@@ -84,6 +84,7 @@ def test_the_built_wheel_passes_the_unit_and_contract_tests(wheel: Path, tmp_pat
         *("hypothesis", "pytest", "pytest-timeout", "trustme"),
     )
     place = tmp_path / "place"
+    (tmp_path / "shared").symlink_to(REPOSITORY.parent / "shared")  # footage, where it is there
     shutil.copytree(REPOSITORY / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", place)
     shutil.copytree(REPOSITORY / ".build" / "agent-home", place / ".build" / "agent-home")
