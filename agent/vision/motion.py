@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ from shared.geometry import Box
 _WIDTH, _HEIGHT = 320, 180  # a person of 8 % of the height is still 14 pixels tall
 _CELL = 10  # pixels: 32 x 18 cells; a clock's digit changes one or two, a person three or more
 _COLUMNS, _ROWS = _WIDTH // _CELL, _HEIGHT // _CELL
-_SAMPLE = 6  # every sixth pixel each way, 1,600 in all, is enough for a median
+_SAMPLE = 8  # every eighth pixel each way, 920 in all, is enough for a median
 _WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 _Grey = NDArray[np.uint8]
@@ -94,7 +95,7 @@ class MotionGate:
             return Motion(moved=now <= self._open_until_s)
         gain, offset = _light(self._scene, grey)
         self._scene, self._just_now = self._scene * gain + offset, self._just_now * gain + offset
-        if _median(_unlike(grey, self._scene)) > self._tuning.another_scene:
+        if _median(_sample(_unlike(grey, self._scene))) > self._tuning.another_scene:
             self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
             return Motion(moved=now <= self._open_until_s)
         regions = self._compare(grey, self._scene)
@@ -106,7 +107,7 @@ class MotionGate:
 
     def _compare(self, grey: _Grey, scene: _Average) -> tuple[Box, ...]:
         tuning, unlike_just_now = self._tuning, _unlike(grey, self._just_now)
-        noise = _median(unlike_just_now) * 1.48  # a normal distribution's deviation
+        noise = _median(_sample(unlike_just_now)) * 1.48  # a normal distribution's deviation
         threshold = max(tuning.difference, tuning.noise_factor * noise)
         there = _cells_over(_unlike(grey, scene), threshold, tuning.cell_share)
         moving = _cells_over(unlike_just_now, threshold, tuning.cell_share)
@@ -118,18 +119,25 @@ class MotionGate:
 
 
 def _small_grey(image: Image) -> _Grey:
-    # blur, then pick: a fifth of the time of cv2.INTER_AREA, and as blind to single noisy pixels
+    # Green is three fifths of grey, and cheaper to have. Blur, then pick: a third of the time of
+    # cv2.INTER_AREA, and as blind to single noisy pixels.
     step = max(1, image.shape[1] // (2 * _WIDTH))
-    grey = cv2.cvtColor(image[::step, ::step], cv2.COLOR_BGR2GRAY)
-    return np.asarray(cv2.resize(cv2.blur(grey, (5, 5)), (_WIDTH, _HEIGHT)), np.uint8)
+    green = np.ascontiguousarray(cv2.extractChannel(image, 1)[::step, ::step])
+    return np.asarray(cv2.resize(cv2.blur(green, (3, 3)), (_WIDTH, _HEIGHT)), np.uint8)
 
 
 def _unlike(grey: _Grey, average: _Average) -> _Grey:
     return np.asarray(cv2.absdiff(grey, cv2.convertScaleAbs(average)), np.uint8)
 
 
-def _median(picture: _Grey) -> float:
-    return float(np.median(picture[::_SAMPLE, ::_SAMPLE]))
+def _sample(picture: NDArray[Any]) -> NDArray[Any]:
+    return picture[::_SAMPLE, ::_SAMPLE].ravel()
+
+
+def _median(values: NDArray[Any]) -> float:
+    """The upper median; numpy's own takes three times as long."""
+    middle = len(values) // 2
+    return float(np.partition(values, middle)[middle])
 
 
 def _cells_over(difference: _Grey, threshold: float, share: float) -> _Cells:
@@ -145,13 +153,14 @@ def _light(scene: _Average, grey: _Grey) -> tuple[float, float]:
     did there; a line through the two is the answer. People may cover up to half of each without
     moving a median.
     """
-    then = scene[::_SAMPLE, ::_SAMPLE].ravel()
-    change = grey[::_SAMPLE, ::_SAMPLE].ravel() - then
-    dark = then <= np.median(then)
+    then = _sample(scene)
+    change = _sample(grey) - then
+    dark = then <= _median(then)
+    bright = ~dark
     if dark.all():
-        return 1.0, float(np.median(change))
-    low, high = float(np.median(then[dark])), float(np.median(then[~dark]))
-    low_change, high_change = float(np.median(change[dark])), float(np.median(change[~dark]))
+        return 1.0, _median(change)
+    low, high = _median(then[dark]), _median(then[bright])
+    low_change, high_change = _median(change[dark]), _median(change[bright])
     slope = (high_change - low_change) / max(high - low, 1.0)
     return 1 + slope, low_change - slope * low
 
