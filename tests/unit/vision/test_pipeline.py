@@ -270,7 +270,7 @@ _GREY = np.full((48, 64, 3), 90, np.uint8)
 
 
 @given(scripts())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_whatever_a_detector_says_each_event_has_one_start_one_end_and_no_gap(script) -> None:
     detector = ScriptedDetector([look for _, look in script])
     always = Tuning(quiet_look_s=0.0, still_look_s=0.0)
