@@ -40,7 +40,7 @@ def agents(
 def _row(report: AgentReport, now: datetime) -> tuple[str, ...]:
     skew_s = report.clock_skew_s
     return (
-        "\n".join(filter(None, (report.site, report.title, report.hamlet))),
+        "\n".join(filter(None, (report.site, report.title or text("agents.unregistered"), report.hamlet))),
         ago(report.heard_at, now) if report.heard_at else text("agents.never"),
         _cameras(report),
         number(report.heartbeat.outbox_waiting) if report.heartbeat else "",

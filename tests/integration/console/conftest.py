@@ -109,7 +109,10 @@ def _fill(folder: StationFolder, now: datetime, pictures: list[bytes]) -> list[D
     ]
     events = seed.passed(folder, seen)
     cameras = [seed.camera("cong"), seed.camera("ngo", CameraState.DOWN, "wrong-password")]
-    refusals = [Refusal("nha-ong-ba", now, "not-a-jpeg", "begins with <script>")]
+    refusals = [
+        Refusal("nha-ong-ba", now, "not-a-jpeg", "begins with <script>"),
+        Refusal("", now, "unknown-topic", "anninh/v2"),
+    ]
     seed.keep(folder, [seed.heartbeat("nha-ong-ba", now, cameras, waiting=1204)], refusals)
     return events
 

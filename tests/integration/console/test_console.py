@@ -297,6 +297,7 @@ def test_boxes_are_listed_with_heartbeat_causes_queue_and_refusals(officer: Brow
     assert "ngo: sai mật khẩu camera" in page
     assert "không phải ảnh JPEG" in page
     assert "begins with &lt;script&gt;" in page
+    assert "không có trong sổ của trạm" in page
     assert "chưa có tín hiệu" in page
 
 
