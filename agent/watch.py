@@ -20,7 +20,7 @@ from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Occurrence, Pipeline
 from agent.vision.thumbnail import encode
 from shared.clock import Clock
-from shared.messages import ClockQuality, ClockReading, Thumbnail
+from shared.messages import ClockQuality, ClockReading
 
 log = logging.getLogger(__name__)
 
@@ -168,14 +168,8 @@ class Watch:
         else:
             full = watched.pictures.at(view.monotonic_s) if watched.pictures else None
             encoded = encode(view.image if full is None else full, view.box)
-            thumbnail = Thumbnail(
-                sha256=encoded.sha256,
-                size_bytes=len(encoded.jpeg),
-                width=encoded.width,
-                height=encoded.height,
-                taken_at=view.captured_at,
-            )
-            kept = self._outbox.put(event.model_copy(update={"thumbnail": thumbnail}), encoded.jpeg)
+            announced = event.model_copy(update={"thumbnail": encoded.announced(view.captured_at)})
+            kept = self._outbox.put(announced, encoded.jpeg)
         self.events += event.revision == 0
         log.info(
             "event",

@@ -98,6 +98,7 @@ class Thumbnail(BaseModel):
     size_bytes: Annotated[int, Field(gt=0, le=MAX_THUMBNAIL_BYTES)]
     width: Annotated[int, Field(gt=0, le=8192)]
     height: Annotated[int, Field(gt=0, le=8192)]
+    box: Box | None = None  # the object, in fractions of this picture: which of the four people is it?
     taken_at: Utc
 
 

@@ -22,7 +22,7 @@ from agent.vision.frame import Frame
 from agent.vision.pipeline import Counts, Occurrence, Pipeline, Tuning
 from agent.vision.thumbnail import EncodedThumbnail, encode
 from shared.clock import Clock, SystemClock
-from shared.messages import ClockQuality, ClockReading, DetectionEvent, Phase, Thumbnail
+from shared.messages import ClockQuality, ClockReading, DetectionEvent, Phase
 from shared.terminal import out, say
 from shared.texts import both, text
 
@@ -84,14 +84,7 @@ def _with_picture(occurrence: Occurrence) -> _Told:
     if view is None:
         return _Told(event, None)
     picture = encode(view.image, view.box)
-    thumbnail = Thumbnail(
-        sha256=picture.sha256,
-        size_bytes=len(picture.jpeg),
-        width=picture.width,
-        height=picture.height,
-        taken_at=view.captured_at,
-    )
-    return _Told(event.model_copy(update={"thumbnail": thumbnail}), picture)
+    return _Told(event.model_copy(update={"thumbnail": picture.announced(view.captured_at)}), picture)
 
 
 def _show(told: _Told, starts_at: datetime, *, as_json: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 
 import cv2
 import numpy as np
 
 from agent.vision.frame import Image
 from shared.geometry import Box
-from shared.messages import MAX_THUMBNAIL_BYTES
+from shared.messages import MAX_THUMBNAIL_BYTES, Thumbnail
 
 _MARGIN = 0.6  # of the object's size, on each side: what it stands beside must be recognisable
 _LEAST_PX = (320, 240)  # width, height; less shows an object in nowhere
@@ -23,15 +24,27 @@ _SHRINK = 0.75  # per try, for a picture of pure noise that no quality brings un
 
 @dataclass(frozen=True, slots=True)
 class EncodedThumbnail:
-    """A JPEG as it will travel; `sha256` is what the event promises."""
+    """A JPEG as it will travel; `sha256` is what the event promises, `box` is where in it the object is."""
 
     jpeg: bytes
     width: int
     height: int
+    box: Box
 
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.jpeg).hexdigest()
+
+    def announced(self, taken_at: datetime) -> Thumbnail:
+        """Return what the event says of this picture, taken at that moment (UTC)."""
+        return Thumbnail(
+            sha256=self.sha256,
+            size_bytes=len(self.jpeg),
+            width=self.width,
+            height=self.height,
+            box=self.box,
+            taken_at=taken_at,
+        )
 
 
 def encode(image: Image, box: Box) -> EncodedThumbnail:
@@ -43,7 +56,8 @@ def encode(image: Image, box: Box) -> EncodedThumbnail:
         picture = _scaled(crop, scale)
         jpeg = _fitting(picture)
         if len(jpeg) <= MAX_THUMBNAIL_BYTES:
-            return EncodedThumbnail(jpeg, picture.shape[1], picture.shape[0])
+            within = _within(box, (left, top, right, bottom), image.shape[1], image.shape[0])
+            return EncodedThumbnail(jpeg, picture.shape[1], picture.shape[0], within)
         scale *= _SHRINK
 
 
@@ -58,6 +72,17 @@ def surroundings(box: Box, width: int, height: int) -> tuple[int, int, int, int]
     left = min(max(0, round(x * width - crop_w / 2)), width - crop_w)
     top = min(max(0, round(y * height - crop_h / 2)), height - crop_h)
     return left, top, left + crop_w, top + crop_h
+
+
+def _within(box: Box, crop: tuple[int, int, int, int], width: int, height: int) -> Box:
+    """Where is the object in the crop? Fractions of the crop."""
+    left, top, right, bottom = crop
+    return Box.from_corners(
+        (box.x * width - left) / (right - left),
+        (box.y * height - top) / (bottom - top),
+        (box.right * width - left) / (right - left),
+        (box.bottom * height - top) / (bottom - top),
+    ).rounded()
 
 
 def _scaled(crop: Image, scale: float) -> Image:
