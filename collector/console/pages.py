@@ -16,12 +16,12 @@ from starlette.responses import Response
 
 from collector.archive.fleet import AgentReport, agents, titles
 from collector.archive.media import PictureUnreadableError
-from collector.archive.search import COUNTED, Place, Search, StoredEvent
+from collector.archive.search import COUNTED, Place, Revision, Search, StoredEvent
 from collector.console.filters import Filter, quick_ranges
 from collector.console.view import Console
 from shared.errors import NeedsFixing
 from shared.localtime import VIETNAM
-from shared.messages import CameraState, Kind
+from shared.messages import CameraState, Kind, Thumbnail
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +91,17 @@ def event(console: Console, request: Request) -> Response:
         revisions=revisions,
         camera_started=_by_camera(found),
         newest=revisions[-1].message if revisions else None,
+        picture=_announced(found, revisions),
         title=title,
         hamlet=hamlet,
         back=Filter.read(request.query_params).query(),
     )
+
+
+def _announced(event: StoredEvent, revisions: list[Revision]) -> Thumbnail | None:
+    """What the agent said of the very picture that is shown."""
+    said = (revision.message.thumbnail for revision in revisions)
+    return next((picture for picture in said if picture and picture.sha256 == event.announced), None)
 
 
 def thumbnail(console: Console, request: Request) -> Response:

@@ -88,6 +88,11 @@ def test_the_officer_sees_the_event_opens_it_and_the_picture_is_the_one_the_agen
     drawn = page.locator("figure img").first.evaluate("image => [image.naturalWidth, image.complete]")
     assert drawn[1]
     assert drawn[0] > 100
+    frame, image = (page.locator(what).first.bounding_box() for what in (".marks .over", "figure img"))
+    assert frame is not None
+    assert image is not None
+    assert image["x"] <= frame["x"] <= frame["x"] + frame["width"] <= image["x"] + image["width"] + 1
+    assert image["y"] <= frame["y"] <= frame["y"] + frame["height"] <= image["y"] + image["height"] + 1
 
 
 def pictures_the_agent_announced(street: Street, event_id: str) -> list[dict[str, Any]]:

@@ -107,3 +107,16 @@ def test_a_view_is_better_when(better: tuple[Box, float], worse: tuple[Box, floa
     assert second
     assert second.score > first.score
     assert better_view(seen, *worse, second) is None
+
+
+def test_the_box_in_the_picture_is_where_the_object_is_in_it() -> None:
+    image = np.zeros((720, 1280, 3), np.uint8)
+    image[300:420, 900:960] = 255  # one white object in a black street
+    encoded = encode(image, Box(900 / 1280, 300 / 720, 60 / 1280, 120 / 720))
+    picture = cv2.imdecode(np.frombuffer(encoded.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    rows, columns = np.nonzero(picture > 128)
+    height, width = picture.shape
+    assert encoded.box.x * width == pytest.approx(columns.min(), abs=2)
+    assert encoded.box.right * width == pytest.approx(columns.max() + 1, abs=2)
+    assert encoded.box.y * height == pytest.approx(rows.min(), abs=2)
+    assert encoded.box.bottom * height == pytest.approx(rows.max() + 1, abs=2)
