@@ -12,6 +12,7 @@ import psutil
 from uuid6 import uuid7
 
 from agent.cameras import credentials, register
+from agent.cameras.masks import LiveMasks
 from agent.cameras.pictures import MainPictures
 from agent.cameras.register import CameraEntry
 from agent.cameras.rtsp import CameraStream, FrameSlot
@@ -134,16 +135,18 @@ class Agent:
     def _camera(self, entry: CameraEntry) -> _Camera:
         credential = credentials.load(self._home, entry.name)
         slot = FrameSlot(arrived=self._arrived)
+        masks = LiveMasks(self._home, entry.name, self._clock)
         stream = CameraStream(
             entry.name,
             entry.detect_address(credential),
             self._clock,
             slot=slot,
             sampled_fps=self._settings.detect_fps,
+            masks=masks,
         )
         pictures = None
         if entry.picture_url != entry.detect_url:
-            pictures = MainPictures(entry.name, entry.picture_address(credential), self._clock)
+            pictures = MainPictures(entry.name, entry.picture_address(credential), self._clock, masks)
         return _Camera(entry, slot, stream, pictures)
 
     def _watched(self, camera: _Camera) -> Watched:

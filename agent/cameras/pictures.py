@@ -13,6 +13,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from agent.cameras.masks import LiveMasks
 from agent.cameras.reader import StreamReader
 from agent.cameras.stream import Arrival, StreamAddress
 from agent.vision.frame import Image
@@ -79,8 +80,11 @@ class GopStore:
 class MainPictures:
     """Holds the main stream open without decoding it; owns its thread. `at` is for any thread."""
 
-    def __init__(self, name: str, address: StreamAddress, clock: Clock) -> None:
+    def __init__(
+        self, name: str, address: StreamAddress, clock: Clock, masks: LiveMasks | None = None
+    ) -> None:
         self._name = name
+        self._masks = masks
         self._store = GopStore()
         self._number = 0
         self._codec: tuple[str, bytes | None] = ("", None)
@@ -98,10 +102,11 @@ class MainPictures:
         if found is None:
             return None
         try:
-            return _decoded(*self._codec, *found)
+            image = _decoded(*self._codec, *found)
         except FFmpegError as error:
             log.warning("picture not decodable", extra={"camera": self._name, "reason": error.strerror})
             return None
+        return image if image is None or self._masks is None else self._masks.blackened(image)
 
     def opened(self, video: VideoStream) -> None:
         """Forget the old session: its packets and the new one's are not of one stream."""

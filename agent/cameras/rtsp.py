@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from agent.cameras.masks import LiveMasks
 from agent.cameras.reader import CONNECTING, OK, StreamReader
 from agent.cameras.stream import STALL_S, Arrival, StreamAddress, StreamStalled
 from agent.vision.frame import Frame, Image
@@ -72,11 +73,18 @@ class CameraStream:
     """Reads the stream that is looked at, in a thread of its own, until stopped."""
 
     def __init__(
-        self, name: str, address: StreamAddress, clock: Clock, *, slot: FrameSlot, sampled_fps: float
+        self,
+        name: str,
+        address: StreamAddress,
+        clock: Clock,
+        *,
+        slot: FrameSlot,
+        sampled_fps: float,
+        masks: LiveMasks | None = None,
     ) -> None:
         self._name = name
         self._sampled_fps = sampled_fps
-        self._decoder = _Decoder(name, clock, slot, sampled_fps)
+        self._decoder = _Decoder(name, clock, slot, sampled_fps, masks)
         self._reader = StreamReader(name, address, clock, self._decoder)
 
     def start(self) -> None:
@@ -109,8 +117,11 @@ class CameraStream:
 class _Decoder:
     """Packets → frames, in the reader's thread; decodes all, converts only what is looked at."""
 
-    def __init__(self, name: str, clock: Clock, slot: FrameSlot, sampled_fps: float) -> None:
+    def __init__(
+        self, name: str, clock: Clock, slot: FrameSlot, sampled_fps: float, masks: LiveMasks | None
+    ) -> None:
         self._name, self._clock, self._slot = name, clock, slot
+        self._masks = masks
         self._sampled_fps = sampled_fps
         self._arrivals_s: deque[float] = deque(maxlen=1024)  # 10 s of 100 frames per second
         self._video: VideoStream | None = None
@@ -143,9 +154,11 @@ class _Decoder:
                 self._slot.put(self._frame(picture, seen_s))
 
     def _frame(self, picture: VideoFrame, seen_s: float) -> Frame:
-        image = self._convert.reformat(picture, format="bgr24").to_ndarray()
+        image = cast(Image, self._convert.reformat(picture, format="bgr24").to_ndarray())
+        if self._masks:
+            image = self._masks.blackened(image)
         captured_at = self._wall_at_zero + timedelta(seconds=seen_s)
-        return Frame(self._name, cast(Image, image), captured_at, seen_s)
+        return Frame(self._name, image, captured_at, seen_s)
 
     def age_s(self, now_s: float) -> float | None:
         return max(now_s - self._arrivals_s[-1], 0.0) if self._arrivals_s else None
