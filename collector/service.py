@@ -7,7 +7,6 @@ whole, and systemd starts it anew: nothing acknowledged is ever only in memory.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from collector.intake.subscriber import Subscriber
 from collector.settings import StationSettings
 from shared import systemd
 from shared.clock import Clock
+from shared.disk import held
 from shared.errors import NeedsFixing
 
 log = logging.getLogger(__name__)
@@ -101,10 +101,9 @@ class Service:
 
 @contextmanager
 def only_one(folder: StationFolder) -> Iterator[None]:
-    """Hold the station's folder. The kernel lets go of it even when we are killed. Raises StationRunning."""
-    with folder.run_lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StationRunning(path=folder.root) from error
-        yield
+    """Hold the station's folder. Raises StationRunning."""
+    try:
+        with held(folder.run_lock):
+            yield
+    except BlockingIOError as error:
+        raise StationRunning(path=folder.root) from error

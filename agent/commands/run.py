@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.service import Agent
 from agent.settings import AgentSettings, home
 from shared import logs
+from shared.disk import held
 from shared.errors import NeedsFixing
 
 
@@ -31,22 +33,13 @@ def run() -> None:
         agent.run(stop)
 
 
-class _only_one:  # noqa: N801 -- reads as a word in `with`
-    """Hold a lock the kernel lets go of, however the program ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "run.lock"
-
-    def __enter__(self) -> None:
-        self._file = self._path.open("w")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise AlreadyRunning from error
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    try:
+        with held(folder / "run.lock"):
+            yield
+    except BlockingIOError as error:
+        raise AlreadyRunning from error
 
 
 def is_running(folder: Path) -> bool:
