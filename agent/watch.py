@@ -41,6 +41,12 @@ class PictureSource(Protocol):
     def at(self, monotonic_s: float) -> Image | None: ...
 
 
+class HintSource(Protocol):
+    """When the camera itself last said it saw somebody (`agent.cameras.camera_events.HintMark`)."""
+
+    def take(self) -> float | None: ...
+
+
 @dataclass(slots=True)
 class Watched:
     """One camera as the vision thread sees it."""
@@ -51,6 +57,7 @@ class Watched:
     pipeline: Pipeline
     clock_offset_s: float | None
     seen_s: float  # monotonic time of its newest frame
+    hints: HintSource | None = None
     ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
 
 
@@ -123,6 +130,8 @@ class Watch:
             if frame is not None:
                 looked += 1
                 watched.seen_s, watched.ended = now_s, False
+                if watched.hints and (hinted_s := watched.hints.take()) is not None:
+                    watched.pipeline.hint(hinted_s)
                 self._keep_all(
                     watched, watched.pipeline.step(frame, self._reading(watched, frame.monotonic_s))
                 )

@@ -6,7 +6,9 @@
 The gate decides whether the detector is *woken*; after that, a living track keeps it awake, because
 the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate
 of looking will do; and when nobody lives, one quiet look in ten seconds finds whoever came while the
-light was changing. At most one detection per frame, whatever happens in it.
+light was changing. A hint from outside (`hint`: the camera itself says it saw somebody) opens the
+gate for a while too, and no more than that: without detections there is no event. At most one
+detection per frame, whatever happens in it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ class Tuning:
     event: EventTuning = field(default_factory=EventTuning)
     quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
     still_look_s: float = 1.0  # the gate wakes us when what stands begins to walk
+    hint_s: float = 10.0  # a camera speaks at once; a walker is out of sight by then, or has moved
+    hint_rest_s: float = 30.0  # between two heeded hints: a camera that cries wolf costs a third at most
     gap_s: float = 5.0  # no frame for so long: whoever is there now need not be who was there
 
 
@@ -59,6 +63,7 @@ class Pipeline:
         self._events = Events(site, camera, tuning.event, new_id)
         self._newest_s: float | None = None
         self._looked_s = 0.0
+        self._hinted_s = float("-inf")
         self.counts = Counts()
 
     def step(self, frame: Frame, clock: ClockReading) -> list[Occurrence]:
@@ -80,6 +85,13 @@ class Pipeline:
         tracks = self._tracker.update(self._detector.detect(frame.image), now, width / height)
         return told + self._events.update(tracks, frame, clock)
 
+    def hint(self, monotonic_s: float) -> bool:
+        """Somebody may be there: look for a while from that moment on. False: too soon after the last."""
+        if monotonic_s - self._hinted_s < self._tuning.hint_rest_s:
+            return False
+        self._hinted_s = monotonic_s
+        return True
+
     def finish(self, clock: ClockReading) -> list[Occurrence]:
         """The stream is lost, or we stop: end what lives, and forget the scene."""
         self._gate.reset()
@@ -87,7 +99,7 @@ class Pipeline:
         return self._events.end(self._tracker.clear(), clock)
 
     def _is_due(self, motion: Motion, now: float) -> bool:
-        if motion.moved:
+        if motion.moved or now - self._hinted_s <= self._tuning.hint_s:
             return True
         live = self._tracker.live
         if not live:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 from uuid import UUID
 
 import numpy as np
@@ -296,3 +297,52 @@ def test_whatever_a_detector_says_each_event_has_one_start_one_end_and_no_gap(sc
         for event in life:
             assert DetectionEvent.model_validate_json(event.model_dump_json()) == event
     assert all(o.view is not None for o in told if o.event.phase is Phase.START)
+
+
+def still_camera(detector: ScriptedDetector) -> tuple[Pipeline, Iterator[Frame]]:
+    """A pipeline whose gate has long shut over a street where nothing moves, and the frames to come."""
+    pipeline = Pipeline(SITE, CAMERA, detector, Tuning(quiet_look_s=1000), uuid7)
+    frames = Street(width=320, height=180).frames(90)
+    for f in islice(frames, 15):
+        pipeline.step(f, reading(f.monotonic_s))
+    return pipeline, frames
+
+
+def looks(pipeline: Pipeline, frames: Iterable[Frame]) -> list[Occurrence]:
+    return [told for f in frames for told in pipeline.step(f, reading(f.monotonic_s))]
+
+
+def test_a_hint_makes_it_look_for_ten_seconds_and_tells_nothing_without_detections() -> None:
+    detector = ScriptedDetector()
+    pipeline, frames = still_camera(detector)
+    asked = detector.asked
+    assert looks(pipeline, islice(frames, 10)) == []
+    assert detector.asked == asked, "the gate was not shut"
+    assert pipeline.hint(1005.0)
+    assert looks(pipeline, islice(frames, 100)) == []
+    assert detector.asked - asked == 51  # 5 looks a second for ten seconds, both ends counted
+
+
+def test_a_camera_that_hints_all_the_time_is_heeded_a_third_of_it() -> None:
+    detector = ScriptedDetector()
+    pipeline, frames = still_camera(detector)
+    asked = detector.asked
+    for f in islice(frames, 300):
+        pipeline.hint(f.monotonic_s)
+        pipeline.step(f, reading(f.monotonic_s))
+    assert detector.asked - asked == 2 * 51
+
+
+def test_who_is_found_after_a_hint_becomes_an_event_by_the_usual_rules() -> None:
+    walk = [
+        [Detection(Kind.PERSON, 0.8, Box.from_corners(x, 0.3, x + 0.1, 0.7))]
+        for x in np.linspace(0.1, 0.6, 20).tolist()
+    ]
+    opening = ScriptedDetector()
+    still_camera(opening)
+    detector = ScriptedDetector([[]] * opening.asked + walk)
+    pipeline, frames = still_camera(detector)
+    pipeline.hint(1003.0)
+    told = looks(pipeline, islice(frames, 40))
+    assert [occurrence.event.phase for occurrence in told][:1] == [Phase.START]
+    assert {occurrence.event.kind for occurrence in told} == {Kind.PERSON}
