@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from collector.archive.fleet import AgentReport
 from collector.archive.fleet import agents as reports
@@ -29,11 +31,11 @@ def agents(
     if not found:
         say("agents.none")
         return
-    table = Table()
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), leading=1)
     for column in ("site", "heard", "cameras", "waiting", "skew", "refused"):
-        table.add_column(text(f"agents.column.{column}"))
+        table.add_column(text(f"agents.column.{column}"), overflow="fold")
     for report in found:
-        table.add_row(*_row(report, now))
+        table.add_row(*(Text(cell) for cell in _row(report, now)))  # a title may hold [brackets]
     out.print(table)
 
 

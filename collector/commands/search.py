@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,13 +20,14 @@ from collector.console.wording import number
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing
 from shared.localtime import shown
-from shared.messages import Kind
+from shared.messages import Kind, Phase
 from shared.terminal import err, out, say
 from shared.texts import both, text
 
 _TimeOption = Annotated[
     str, typer.Option(metavar="dd/MM/yyyy HH:mm", help=both("help.collector.search-time"))
 ]
+_KINDS = " ".join(Kind)
 
 
 class FolderUnwritable(NeedsFixing):
@@ -35,10 +37,18 @@ class FolderUnwritable(NeedsFixing):
 def search(  # noqa: PLR0913, PLR0917 -- a command's options are its parameters
     since: _TimeOption = "",
     until: _TimeOption = "",
-    kind: Annotated[list[Kind] | None, typer.Option(help=both("help.collector.search-kind"))] = None,
-    site: Annotated[list[str] | None, typer.Option(help=both("help.collector.search-site"))] = None,
-    camera: Annotated[list[str] | None, typer.Option(help=both("help.collector.search-camera"))] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MAX_PAGE, help=both("help.collector.search-limit"))] = 50,
+    kind: Annotated[
+        list[Kind] | None, typer.Option(metavar=_KINDS, help=both("help.collector.search-kind"))
+    ] = None,
+    site: Annotated[
+        list[str] | None, typer.Option(metavar="SITE", help=both("help.collector.search-site"))
+    ] = None,
+    camera: Annotated[
+        list[str] | None, typer.Option(metavar="CAMERA", help=both("help.collector.search-camera"))
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_PAGE, help=both("help.collector.search-limit"))
+    ] = 50,
     thumbnails: Annotated[
         Path | None, typer.Option(metavar="DIR", help=both("help.collector.search-thumbnails"))
     ] = None,
@@ -66,24 +76,32 @@ def _show(events: list[StoredEvent], *, has_more: bool) -> None:
     if not events:
         say("search.empty")
         return
-    table = Table()
-    for column in ("time", "kind", "confidence", "site", "camera", "phase", "picture", "id"):
-        table.add_column(text(f"search.column.{column}"), no_wrap=column in {"time", "id"})
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column(text("search.column.time"), no_wrap=True)
+    table.add_column(text("search.column.kind"), max_width=10)  # only the long word for a bus is folded
+    table.add_column(text("search.column.confidence"), max_width=6)
+    table.add_column(text("search.column.camera"), min_width=24, overflow="fold")
+    table.add_column(text("search.column.remarks"))
     for event in events:
         table.add_row(
             shown(event.started_at),
             text(f"kind.{event.kind}"),
             f"{number(event.confidence * 100)} %",
-            event.site,
-            event.camera,
-            text(f"phase.{event.phase}"),
-            text("search.picture-kept" if event.thumbnail else "search.no-picture"),
-            str(event.event_id),
+            f"{event.site}/{event.camera}",  # as --camera takes it; names have no brackets to escape
+            ", ".join(_remarks(event)),
         )
     out.print(table)
     say("search.unverified")
     if has_more:
         say("search.more", last=shown(events[-1].started_at))
+
+
+def _remarks(event: StoredEvent) -> Iterator[str]:
+    """Only what is out of the ordinary: 80 columns have no room for `ended` in every row."""
+    if event.phase is not Phase.END:
+        yield text(f"phase.{event.phase}")
+    if event.thumbnail is None:
+        yield text("search.no-picture")
 
 
 def _write_pictures(archive: Search, events: list[StoredEvent], into: Path) -> None:

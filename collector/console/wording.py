@@ -37,7 +37,7 @@ def number(value: float, decimals: int = 0, language: Language | None = None) ->
 
 def offset(seconds: float, language: Language | None = None) -> str:
     """Write a clock's offset with its sign: +0,3 s."""
-    sign = "−" if seconds < 0 else "+"
+    sign = "−" if round(seconds, 1) < 0 else "+"
     return f"{sign}{number(abs(seconds), 1, language)} s"
 
 
