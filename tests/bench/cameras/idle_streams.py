@@ -1,0 +1,216 @@
+"""What does watching cost while nothing happens? `python -m tests.bench.cameras.idle_streams`.
+
+    .venv/bin/python -m tests.bench.cameras.idle_streams [--cameras 1 4 8] [--seconds 40] [--scene empty]
+
+The real agent (`agent run`, enrolled at a real station, model loaded, motion gate on) and Debian's
+`motion` look in turn, in the same run, at the same sub streams: 640x360, 10 fps, H.264, RTSP over TCP.
+CPU is what the kernel charged to the process; cameras and station are other processes. `parked`
+shows a street full of standing cars, `--main` holds the 720p main stream open as well, as a house with
+two streams per camera does (motion has no use for one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from agent.cameras import register
+from agent.cameras.register import CameraEntry
+from agent.examine import STATUS
+from tests.bench.cameras.idle_scene import record
+from tests.conftest import REPOSITORY, SHARED_DATA, VTEST
+from tests.e2e.street import BUILD, Street
+
+_STREET = SHARED_DATA / "video" / "ozlu_input_video.mp4"
+_SCENES = {"empty": (_STREET, 36.0), "parked": (_STREET, 0.0), "pedestrians": (VTEST, 0.0)}
+_SETTLE_S = 15.0  # connect, learn the scene, end the first look's hold
+_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One system on so many cameras, over the measured time."""
+
+    system: str
+    cameras: int
+    cpu_percent: float  # of one core
+    rss_mb: float
+    pss_mb: float
+    threads: int
+    note: str
+
+
+def main() -> None:
+    options = _options()
+    if shutil.which("motion") is None:
+        raise SystemExit("needs Debian's motion: apt-get install motion")
+    folder = BUILD / "idle-streams"
+    shutil.rmtree(folder, ignore_errors=True)
+    street = Street(folder, record(*_SCENES[options.scene]), quiet=True)
+    with street.children:
+        street.found_station()
+        street.start_collector()
+        street.enrol()
+        street.take_model()
+        cameras = [_start_camera(street, f"idle-{number}") for number in range(1, max(options.cameras) + 1)]
+        costs = [
+            measured
+            for count in options.cameras
+            for measured in (
+                _of_agent(street, cameras[:count], options),
+                _of_motion(street, cameras[:count], options.seconds),
+            )
+        ]
+    print(f"\nscene {options.scene}, {options.seconds:g} s each, sub stream 640x360 at 10 fps")
+    _report(costs)
+
+
+def _of_agent(street: Street, cameras: list[dict[str, Any]], options: argparse.Namespace) -> Cost:
+    entries = [
+        CameraEntry(
+            name=camera["name"],
+            endpoint=camera["endpoint"],
+            onvif_url=camera["onvif"],
+            detect_url=camera["sub"],
+            picture_url=camera["main"] if options.main else camera["sub"],
+        )
+        for camera in cameras
+    ]
+    register.save(street.home, entries)
+    with _running(street, "agent", street.command("agent", "run")) as process:
+        cost = _measured("agent", process, cameras, options.seconds)
+        status = json.loads((street.home / STATUS).read_text())
+    states = [f"{one['state']} {one['fps']} fps" for one in status["cameras"]]
+    if not all(state.startswith("ok") for state in states):
+        raise SystemExit(f"not every camera was watched: {states}")
+    p50 = status.get("detect_p50_ms")
+    return Cost(**(vars(cost) | {"note": f"{min(states)}, inference p50 {p50} ms"}))
+
+
+def _of_motion(street: Street, cameras: list[dict[str, Any]], seconds: float) -> Cost:
+    folder = street.folder / f"motion-{len(cameras)}"
+    configuration = _configure_motion(folder, [camera["sub"] for camera in cameras])
+    with _running(street, "motion", ["motion", "-n", "-c", str(configuration)]) as process:
+        return _measured("motion", process, cameras, seconds)
+
+
+def _configure_motion(folder: Path, urls: list[str]) -> Path:
+    """Debian's defaults, but nothing is written and nothing served."""
+    folder.mkdir(parents=True)
+    common = {
+        "daemon": "off",
+        "log_file": folder / "motion.log",
+        "log_level": 6,
+        "target_dir": folder,
+        "width": 640,
+        "height": 360,
+        "framerate": 10,
+        "netcam_params": "rtsp_transport=tcp",
+        "picture_output": "off",
+        "movie_output": "off",
+        "webcontrol_port": 0,
+        "stream_port": 0,
+    }
+    lines = [f"{name} {value}" for name, value in common.items()]
+    for number, url in enumerate(urls, start=1):
+        camera = folder / f"camera-{number}.conf"
+        camera.write_text(f"camera_id {number}\nnetcam_url {url}\n")
+        lines.append(f"camera {camera}")
+    path = folder / "motion.conf"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@contextmanager
+def _running(street: Street, name: str, command: list[str]) -> Iterator[psutil.Process]:
+    child = street.children.start(name, command, street.environment)
+    try:
+        yield psutil.Process(child.pid)
+    finally:
+        street.children.stop(name)
+
+
+def _measured(system: str, process: psutil.Process, cameras: list[dict[str, Any]], seconds: float) -> Cost:
+    _sleep(process, _SETTLE_S)
+    before, began_s = process.cpu_times(), time.monotonic()
+    _sleep(process, seconds)
+    after, took_s = process.cpu_times(), time.monotonic() - began_s
+    spent_s = after.user + after.system - before.user - before.system
+    ports = {camera["rtsp_port"] for camera in cameras}
+    seen = {link.raddr.port for link in process.net_connections() if link.raddr} & ports
+    if seen != ports:
+        raise SystemExit(f"{system} is connected to {len(seen)} of {len(ports)} cameras")
+    memory = process.memory_full_info()
+    return Cost(
+        system=system,
+        cameras=len(cameras),
+        cpu_percent=100 * spent_s / took_s,
+        rss_mb=memory.rss / _MB,
+        pss_mb=memory.pss / _MB,
+        threads=process.num_threads(),
+        note="",
+    )
+
+
+def _sleep(process: psutil.Process, seconds: float) -> None:
+    time.sleep(seconds)
+    if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        raise SystemExit(f"{process.pid} ended by itself; see {BUILD / 'idle-streams' / 'logs'}")
+
+
+def _report(costs: list[Cost]) -> None:
+    print(
+        f"{'system':8}{'cameras':>8}{'CPU % core':>12}{'per camera':>12}{'CPU s/cam-min':>15}"
+        f"{'RSS MB':>8}{'PSS MB':>8}{'+RSS/cam':>10}{'threads':>9}"
+    )
+    first = {cost.system: cost for cost in reversed(costs)}
+    for cost in costs:
+        each, base = cost.cpu_percent / cost.cameras, first[cost.system]
+        more = cost.cameras - base.cameras
+        further = f"{(cost.rss_mb - base.rss_mb) / more:.1f}" if more else ""
+        print(
+            f"{cost.system:8}{cost.cameras:8}{cost.cpu_percent:12.1f}{each:12.2f}{each * 0.6:15.2f}"
+            f"{cost.rss_mb:8.0f}{cost.pss_mb:8.0f}{further:>10}{cost.threads:9}   {cost.note}"
+        )
+    for agent, motion in zip(costs[::2], costs[1::2], strict=True):
+        print(
+            f"agent / motion on {agent.cameras}: CPU {agent.cpu_percent / motion.cpu_percent:.2f}x   "
+            f"RSS {agent.rss_mb / motion.rss_mb:.2f}x"
+        )
+
+
+def _start_camera(street: Street, name: str) -> dict[str, Any]:
+    """One process per camera, so that none waits for another; no discovery, no login."""
+    command = [sys.executable, "-m", "tests.virtual_camera", "--no-discovery"]
+    street.children.start(
+        name, [*command, "--video", str(street.video), "--name", name], {"PYTHONPATH": str(REPOSITORY)}
+    )
+    log = street.children.log(name)
+
+    def ready() -> str:
+        return next((line for line in log.read_text().splitlines() if line.startswith("{")), "")
+
+    return json.loads(street.wait_until(ready, f"{name} plays"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--seconds", type=float, default=40.0)
+    parser.add_argument("--scene", choices=sorted(_SCENES), default="empty")
+    parser.add_argument("--main", action="store_true", help="hold the main stream open as well")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
