@@ -34,6 +34,7 @@ KNOWN: dict[str, Severity] = {
     "unreachable": Severity.BROKEN,
     "refused": Severity.BROKEN,
     "wrong-password": Severity.BROKEN,
+    "camera-swapped": Severity.BROKEN,
     "stalled": Severity.PASSING,
     "low-fps": Severity.PASSING,
     "camera-clock-off": Severity.PASSING,

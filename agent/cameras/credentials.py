@@ -2,18 +2,22 @@
 
 A password a camera has refused is never sent to it again: not by this run of the program, not by the
 next. Cameras lock themselves after five wrong ones, for half an hour (Hikvision) or for good; only a
-person who types it anew (`agent cameras login`) may try.
+person who types it anew (`agent cameras login`) may try. A login belongs to a device: the eight channels
+of a recorder share one, in this file and in memory, so that a changed password costs one wrong try.
 """
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import threading
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
@@ -21,8 +25,11 @@ from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationEr
 from shared.disk import write_atomically
 from shared.errors import FileUnreadable
 
+log = logging.getLogger(__name__)
+
 FILE = "credentials.toml"
 _OWNER_ONLY = 0o600
+_TAKEN_S = 10.0  # a login taken a moment ago may be said by several connections at once
 
 
 class _Row(BaseModel):
@@ -31,37 +38,54 @@ class _Row(BaseModel):
     username: str
     password: SecretStr
     refused: bool = False
+    typed: str = ""  # a new mark each time a person types: the same password typed again is a new try
 
 
 _Rows = TypeAdapter(dict[str, _Row])
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Credential:
-    """A login as every connection to one camera shares it.
-
-    `turn` lets one connection at a time say the password, so that two streams of one camera never
-    spend two tries on the same wrong one.
-    """
+    """A login as every connection to one device shares it."""
 
     username: str
     password: SecretStr
     refused: bool = False
     turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    kept_in: tuple[Path, str] | None = field(default=None, repr=False)  # the agent's home, the camera
+    kept_in: tuple[Path, str] | None = field(default=None, repr=False)  # the agent's home, whose login
+    typed: str = field(default="", repr=False)
+    _taken_s: float = field(default=float("-inf"), repr=False)
+
+    @contextmanager
+    def trial(self, monotonic_s: float) -> Iterator[None]:
+        """Say the password one connection at a time: two streams never spend two tries on a wrong one.
+
+        Except just after the device has taken it: a recorder's sixteen streams must not queue for
+        seconds each. Whoever enters looks at `refused` first, and tells with `refuse` or `took`.
+        """
+        sure = monotonic_s - self._taken_s < _TAKEN_S
+        with nullcontext() if sure else self.turn:
+            yield
+
+    def took(self, monotonic_s: float) -> None:
+        self._taken_s = monotonic_s
 
     def refuse(self) -> None:
         """Remember, also on disk, that the camera does not take this password."""
         self.refused = True
+        self._taken_s = float("-inf")
         if self.kept_in is None:
             return
         home, name = self.kept_in
-        with _locked(home):
-            rows = _read(home)
-            row = rows.get(name)
-            if row and (row.username, row.password) == (self.username, self.password):
-                rows[name] = row.model_copy(update={"refused": True})
-                _write(home, rows)
+        try:
+            with _locked(home):
+                rows = _read(home)
+                row = rows.get(name)
+                if row and row.typed == self.typed:
+                    rows[name] = row.model_copy(update={"refused": True})
+                    _write(home, rows)
+        except OSError as error:  # a full disk: this run of the program still knows
+            log.error("refusal not written", extra={"camera": name, "reason": error})  # noqa: TRY400 -- no traceback for a full disk
 
     def renewed(self) -> Credential | None:
         """Return what a person has typed since, or None while it is still this one."""
@@ -69,19 +93,31 @@ class Credential:
         return fresh if fresh and not fresh.refused else None
 
 
+_shared: WeakValueDictionary[tuple[Path, str, str], Credential] = WeakValueDictionary()
+_sharing = threading.Lock()
+
+
 def load(home: Path, name: str) -> Credential | None:
-    """Return the camera's login; None when it has none. Raises FileUnreadable."""
+    """Return this login, the same object to everybody; None when there is none. Raises FileUnreadable."""
     row = _read(home).get(name)
     if row is None:
         return None
-    return Credential(row.username, row.password, row.refused, kept_in=(home, name))
+    with _sharing:
+        credential = _shared.get((home, name, row.typed))
+        if credential is None:
+            credential = Credential(
+                row.username, row.password, row.refused, kept_in=(home, name), typed=row.typed
+            )
+            _shared[home, name, row.typed] = credential
+    credential.refused = credential.refused or row.refused
+    return credential
 
 
 def save(home: Path, name: str, credential: Credential) -> None:
     """Keep a login a person typed and a camera took; a refusal before it is forgotten."""
     with _locked(home):
         rows = _read(home)
-        rows[name] = _Row(username=credential.username, password=credential.password)
+        rows[name] = _Row(username=credential.username, password=credential.password, typed=uuid4().hex)
         _write(home, rows)
 
 
@@ -114,7 +150,6 @@ def _read(home: Path) -> dict[str, _Row]:
 
 def _write(home: Path, rows: dict[str, _Row]) -> None:
     plain = {
-        name: {"username": row.username, "password": row.password.get_secret_value(), "refused": row.refused}
-        for name, row in rows.items()
+        name: row.model_dump() | {"password": row.password.get_secret_value()} for name, row in rows.items()
     }
     write_atomically(home / FILE, tomli_w.dumps(plain).encode(), mode=_OWNER_ONLY)

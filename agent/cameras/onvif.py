@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
+from uuid import UUID
 
+from agent.cameras import media2
 from agent.cameras.credentials import Credential
+from agent.cameras.identity import mac_of_neighbour, normal_mac
+from agent.cameras.media2 import Profile
 from agent.cameras.soap import CameraFault, CameraUnreachable, Device
 from shared.clock import Clock
 
@@ -17,17 +21,6 @@ DETECT_WIDTH = 480  # a person 20 m away is then about 40 pixels high: the least
 _DETECT_PIXELS = 640 * 360
 _NAME_SCOPE = "onvif://www.onvif.org/name/"
 _STREAM_SETUP = {"Stream": "RTP-Unicast", "Transport": {"Protocol": "RTSP"}}
-_NO_MAC = frozenset({"", "00:00:00:00:00:00"})
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One stream the camera offers. The encoding is its word only: Media1 calls H.265 H264."""
-
-    token: str
-    width: int
-    height: int
-    encoding: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,7 @@ class CameraIdentity:
     serial: str
     mac: str  # lower case with colons; empty when nobody would say
     name: str  # what its owner called it, if anything
+    endpoint: UUID | None  # WS-Discovery's EndpointReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +54,15 @@ class Camera:
     sources: tuple[VideoSource, ...]
 
 
-def know(urls: Sequence[str], credential: Credential | None, clock: Clock) -> Camera:
-    """Ask the first of these addresses that answers.
+def know(
+    urls: Sequence[str], credential: Credential | None, clock: Clock, endpoint: UUID | None = None
+) -> Camera:
+    """Ask the first of these addresses that answers, and answers as this endpoint if one is given.
 
     Raises CameraUnreachable or CameraFault when none does, WrongPassword after exactly one request
     with the login.
     """
-    device = _answering(urls, credential, clock)
+    device, said_endpoint = _answering(urls, credential, clock, endpoint)
     information = device.device_information()
     device.find_media()
     sources = tuple(_source(device, token, group) for token, group in _grouped(device).items())
@@ -78,11 +74,15 @@ def know(urls: Sequence[str], credential: Credential | None, clock: Clock) -> Ca
         serial=_said(information, "SerialNumber"),
         mac=_mac(device),
         name=_name(device),
+        endpoint=endpoint or said_endpoint,
     )
     return Camera(device.url, identity, device.clock_offset_s, sources)
 
 
-def _answering(urls: Sequence[str], credential: Credential | None, clock: Clock) -> Device:
+def _answering(
+    urls: Sequence[str], credential: Credential | None, clock: Clock, wanted: UUID | None
+) -> tuple[Device, UUID | None]:
+    """An announced address may be the one before the last move, and another camera's by now."""
     failure: CameraFault | CameraUnreachable | None = None
     for url in urls:
         device = Device(url, credential, clock)
@@ -90,23 +90,38 @@ def _answering(urls: Sequence[str], credential: Credential | None, clock: Clock)
             device.measure_clock()
         except (CameraFault, CameraUnreachable) as error:
             failure = failure or error
-        else:
-            return device
+            continue
+        endpoint = device.endpoint()
+        if wanted is None or endpoint is None or endpoint == wanted:
+            return device, endpoint
+        failure = failure or CameraFault(host=device.host, reason="another device answers there")
     raise failure or CameraUnreachable(host="?", reason="no address")
 
 
 def _grouped(device: Device) -> dict[str, list[Profile]]:
-    """The profiles by the video source they show: a recorder has one source per channel."""
+    """The profiles by the video source they show: a recorder has one source per channel.
+
+    By Media2 where the camera has it: newer ones offer H.265 there only. Some offer it half built.
+    """
+    offered: list[tuple[str, Profile]] = []
+    if device.has("media2"):
+        with contextlib.suppress(CameraFault):
+            offered = list(media2.profiles(device))
+    if not offered and device.has("media"):
+        offered = list(_media1_profiles(device))
     groups: dict[str, list[Profile]] = {}
+    for source, profile in offered:
+        groups.setdefault(source, []).append(profile)
+    return groups
+
+
+def _media1_profiles(device: Device) -> Iterator[tuple[str, Profile]]:
     for entry in device.call("media", "GetProfiles") or ():
         encoder, source = entry.VideoEncoderConfiguration, entry.VideoSourceConfiguration
         if encoder is None or source is None or encoder.Resolution is None:
             continue  # audio or metadata only
-        profile = Profile(
-            entry.token, int(encoder.Resolution.Width), int(encoder.Resolution.Height), str(encoder.Encoding)
-        )
-        groups.setdefault(str(source.SourceToken), []).append(profile)
-    return groups
+        size = int(encoder.Resolution.Width), int(encoder.Resolution.Height)
+        yield str(source.SourceToken), Profile(entry.token, *size, str(encoder.Encoding))
 
 
 def choose(profiles: Iterable[Profile]) -> tuple[Profile, Profile]:
@@ -132,8 +147,12 @@ def _source(device: Device, token: str, profiles: list[Profile]) -> VideoSource:
 
 
 def _stream_url(device: Device, profile: Profile) -> str:
-    answer = device.call("media", "GetStreamUri", StreamSetup=_STREAM_SETUP, ProfileToken=profile.token)
-    url = clean_stream_url(_said(answer, "Uri"), device.host)
+    if profile.by_media2:
+        said = media2.stream_uri(device, profile.token)
+    else:
+        answer = device.call("media", "GetStreamUri", StreamSetup=_STREAM_SETUP, ProfileToken=profile.token)
+        said = _said(answer, "Uri")
+    url = clean_stream_url(said, device.host)
     if not url:
         raise CameraFault(host=device.host, reason=f"no stream address for {profile.token}")
     return url
@@ -157,33 +176,18 @@ def clean_stream_url(uri: str, host: str) -> str:
 
 
 def _mac(device: Device) -> str:
-    """From the camera, else from this machine's ARP table."""
+    """Seen on the wire; else (the other side of a router) by the camera's own word.
+
+    Its word is of its first interface, and it may be on Wi-Fi with the second.
+    """
+    if mac := mac_of_neighbour(device.host):
+        return mac
     try:
-        for interface in device.call("devicemgmt", "GetNetworkInterfaces") or ():
-            mac = normal_mac(_said(interface.Info, "HwAddress"))
-            if mac not in _NO_MAC:
-                return mac
-    except (CameraFault, CameraUnreachable):
-        pass  # not permitted to this user, or not built in
-    return _mac_of_neighbour(device.host)
-
-
-def _mac_of_neighbour(host: str) -> str:
-    try:
-        lines = Path("/proc/net/arp").read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
+        interfaces = device.call("devicemgmt", "GetNetworkInterfaces") or ()
+    except (CameraFault, CameraUnreachable):  # not permitted to this user, or not built in
         return ""
-    macs = {fields[0]: normal_mac(fields[3]) for line in lines if len(fields := line.split()) > 3}  # noqa: PLR2004 -- the 4th is the MAC
-    mac = macs.get(host, "")
-    return "" if mac in _NO_MAC else mac
-
-
-def normal_mac(text: str) -> str:
-    """Return `aa:bb:cc:dd:ee:ff`, or an empty text for anything that is no MAC."""
-    digits = "".join(letter for letter in text.lower() if letter in "0123456789abcdef")
-    if len(digits) != 12:  # noqa: PLR2004 -- six bytes
-        return ""
-    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+    said = (normal_mac(_said(interface.Info, "HwAddress")) for interface in interfaces)
+    return next(filter(None, said), "")
 
 
 def _name(device: Device) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agent.cameras.credentials import Credential
+from agent.cameras.identity import Traits
 from agent.cameras.stream import StreamAddress
 from shared.disk import write_atomically
 from shared.errors import FileUnreadable
@@ -44,10 +46,18 @@ class CameraEntry(BaseModel):
     model: str = ""
     serial: str = ""
     source: str = ""  # ONVIF's VideoSource token: which lens
+    login: CameraName | None = None  # the camera whose login is this one's too: channels of one recorder
     onvif_url: Url
     detect_url: Url
     picture_url: Url
     clock_offset_s: float | None = None  # the camera's clock minus ours, when it was added
+    camera_events: Literal["auto", "on", "off"] = (
+        "auto"  # listen to its own events; auto: unless it has one ear
+    )
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.onvif_url).hostname or ""
 
     def detect_address(self, credential: Credential | None) -> StreamAddress:
         return StreamAddress(self.detect_url, credential)
@@ -55,24 +65,41 @@ class CameraEntry(BaseModel):
     def picture_address(self, credential: Credential | None) -> StreamAddress:
         return StreamAddress(self.picture_url, credential)
 
+    @property
+    def login_name(self) -> str:
+        """Under which name its login is kept: a recorder's channels share one."""
+        return self.login or self.name
+
+    @property
+    def traits(self) -> Traits:
+        return Traits(self.mac, self.endpoint, self.serial, self.model)
+
+    def is_same_device(self, other: CameraEntry) -> bool:
+        return self.traits.is_same(other.traits) is True
+
     def is_same_camera(self, other: CameraEntry) -> bool:
-        """MAC first, then endpoint, then serial and model: each alone is known to lie.
+        """The same lens of the same device."""
+        return self.source == other.source and self.is_same_device(other)
 
-        All Tapo C200 gave one serial, some firmware draws a new UUID at every start.
-        """
-        if self.source != other.source:
-            return False
-        if self.mac and other.mac:
-            return self.mac == other.mac
-        if self.endpoint and other.endpoint:
-            return self.endpoint == other.endpoint
-        return bool(self.serial) and (self.serial, self.model) == (other.serial, other.model)
-
-
-_Entries = TypeAdapter(dict[str, tuple[CameraEntry, ...]])
+    def moved_to(self, host: str) -> CameraEntry:
+        """The same camera at another address: ports and paths stay as they were."""
+        return self.model_copy(
+            update={
+                field: _at(getattr(self, field), host) for field in ("onvif_url", "detect_url", "picture_url")
+            }
+        )
 
 
-def load(home: Path) -> tuple[CameraEntry, ...]:
+def _at(url: str, host: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host))
+
+
+Entries = tuple[CameraEntry, ...]
+_Entries = TypeAdapter(dict[str, Entries])
+
+
+def load(home: Path) -> Entries:
     """Return the cameras in the order they were added. Raises FileUnreadable."""
     path = home / FILE
     try:
@@ -93,12 +120,26 @@ def save(home: Path, entries: Iterable[CameraEntry]) -> None:
     write_atomically(home / FILE, tomli_w.dumps({"camera": plain}).encode())
 
 
-def merged(entries: tuple[CameraEntry, ...], new: CameraEntry) -> tuple[CameraEntry, ...]:
-    """Put a camera in; one we know already keeps its name and place, whatever its address is now."""
-    for position, known in enumerate(entries):
-        if known.is_same_camera(new):
-            update = new.model_copy(update={"name": known.name})
-            return (*entries[:position], update, *entries[position + 1 :])
+def change(home: Path, edit: Callable[[Entries], Entries]) -> Entries:
+    """Read, edit and save in one: `agent run` and `agent cameras add` may both want to."""
+    with (home / ".cameras.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        entries = edit(load(home))
+        save(home, entries)
+        return entries
+
+
+def merged(entries: Entries, new: CameraEntry) -> Entries:
+    """Put a camera in; one we know already keeps its name and place, whatever its address is now.
+
+    A new camera at the very stream address of an old one has replaced it, and takes its name over.
+    """
+    same = [position for position, known in enumerate(entries) if known.is_same_camera(new)]
+    replaced = [position for position, known in enumerate(entries) if known.detect_url == new.detect_url]
+    for position in (same or replaced)[:1]:
+        known = entries[position]
+        update = new.model_copy(update={"name": known.name, "camera_events": known.camera_events})
+        return (*entries[:position], update, *entries[position + 1 :])
     return (*entries, new)
 
 

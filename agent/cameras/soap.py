@@ -9,35 +9,44 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import cache
+from http import HTTPStatus
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import requests
 import zeep
 import zeep.exceptions
+import zeep.loader
 import zeep.transports
 import zeep.wsdl
+from lxml import etree
 from requests.auth import HTTPDigestAuth
 from zeep.wsse.username import UsernameToken
 
 from agent.cameras.credentials import Credential
+from agent.cameras.skew import camera_time, clock_offset, http_date
 from agent.cameras.stream import WrongPassword
 from shared.clock import Clock
 from shared.errors import NeedsFixing, TryLater
 
-_TIMEOUT_S = 5.0  # of one read; a slow camera answers within 2
+_CONNECT_S = 3.2  # a lost first packet is sent again after 1 s, and after 3 s
+_READ_S = 5.0  # of one read; a slow camera answers within 2
 _WHOLE_ANSWER_S = 15.0  # a camera that drips a byte every 4 s is as good as hung
 _MAX_ANSWER_BYTES = 2 << 20  # GetProfiles of a 32-channel recorder: about 0.4 MB
 _NOT_AUTHORISED = frozenset({"NotAuthorized", "FailedAuthentication", "InvalidSecurity"})
 _REFUSALS = frozenset({401, 403})
-_MEDIA = "http://www.onvif.org/ver10/media/wsdl"
+MEDIA, MEDIA2 = "http://www.onvif.org/ver10/media/wsdl", "http://www.onvif.org/ver20/media/wsdl"
+_LEFT = re.compile(r"(\d+)\s+(?:more\s+|remaining\s+)?(?:attempt|tr(?:y|ies)\b|time)", re.IGNORECASE)
+_LOCKED = re.compile(r"\block(?:ed)?\b", re.IGNORECASE)
+_SOAP = "http://www.w3.org/2003/05/soap-envelope"
 _SETTINGS = zeep.Settings(strict=False, forbid_dtd=True, forbid_entities=True, forbid_external=True)
 # What zeep and lxml raise over documents that are not what they should be.
 _PARSING = (zeep.exceptions.Error, SyntaxError, AttributeError, LookupError, TypeError, ValueError)
@@ -61,6 +70,24 @@ class CameraFault(TryLater):
     key = "camera-fault"
 
 
+class FewTriesLeft(WrongPassword):
+    """The camera says how many tries are left before it locks itself (Imou does)."""
+
+    key = "camera-refused-counted"
+
+
+class CameraLocked(WrongPassword):
+    """The camera says it has locked itself: even the right password is refused for a while."""
+
+    key = "camera-locked"
+
+
+class PasswordOrClock(WrongPassword):
+    """Refused, and the camera's clock is hours off: either may be the reason."""
+
+    key = "camera-refused-or-clock"
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The head of the camera's last HTTP answer."""
@@ -74,7 +101,7 @@ _NOTHING = Answered(0, "", "")
 
 
 class _Refused(Exception):  # noqa: N818 -- not an error yet: without a login it is the expected answer
-    """The camera wants a login, or a better one."""
+    """The camera wants a login, or a better one; the text is the camera's."""
 
 
 class Device:
@@ -86,6 +113,7 @@ class Device:
     def __init__(self, url: str, credential: Credential | None, clock: Clock) -> None:
         self.url = url
         self.clock_offset_s: float | None = None
+        self._clock_in_doubt = False
         self._credential = credential
         self._clock = clock
         self._token: _ClockedToken | None = None
@@ -105,12 +133,23 @@ class Device:
         before = self._clock.now()
         said: datetime | None = None
         with contextlib.suppress(_Refused):
-            said = _camera_time(self._call("devicemgmt", "GetSystemDateAndTime"))
+            said = camera_time(self._call("devicemgmt", "GetSystemDateAndTime"))
         halfway = before + (self._clock.now() - before) / 2
-        said = said or _http_date(self._transport.answered.date)
-        if said:
-            # whole seconds are cut off: half a second is the least wrong guess at the rest
-            self.clock_offset_s = round((said + timedelta(seconds=0.5) - halfway).total_seconds(), 1)
+        dated = http_date(self._transport.answered.date)
+        # whole seconds are cut off: half a second is the least wrong guess at the rest
+        offsets = [
+            (time + timedelta(seconds=0.5) - halfway).total_seconds() if time else None
+            for time in (said, dated)
+        ]
+        self.clock_offset_s, self._clock_in_doubt = clock_offset(*offsets)
+
+    def endpoint(self) -> UUID | None:
+        """Return its WS-Discovery UUID, asked without a login; None when it would not say."""
+        try:
+            answer = self._call("devicemgmt", "GetEndpointReference")
+            return UUID(str(answer).strip().rpartition(":")[2])
+        except (CameraFault, CameraUnreachable, _Refused, ValueError):
+            return None
 
     def device_information(self) -> Any:
         """Return who made it, by the one request that finds out whether the login is right.
@@ -132,29 +171,75 @@ class Device:
             raise WrongPassword(host=self.host)
         try:
             result = self._call(service, operation, **arguments)
-        except _Refused:
+        except _Refused as refusal:
             if self._login_taken:
                 raise CameraFault(host=self.host, reason=f"{operation}: not permitted") from None
             if self._credential:
                 self._credential.refuse()
-            raise WrongPassword(host=self.host) from None
+            raise self._wrong_password(str(refusal)) from None
         self._login_taken = True
         return result
 
+    def _wrong_password(self, said: str) -> WrongPassword:
+        if self._credential is None:
+            return WrongPassword(host=self.host)
+        if left := _LEFT.search(said):
+            return FewTriesLeft(host=self.host, attempts=int(left[1]))
+        if _LOCKED.search(said):
+            return CameraLocked(host=self.host)
+        if self._clock_in_doubt and self._token:
+            return PasswordOrClock(host=self.host, hours=round((self.clock_offset_s or 0) / 3600, 2))
+        return WrongPassword(host=self.host)
+
     def find_media(self) -> None:
-        """Learn where the media service is; only the path is believed, never the host."""
-        addresses: dict[str, str] = {}
+        """Learn where the media services are; only the path is believed, never the host.
+
+        Raises CameraFault when there is neither Media nor Media2.
+        """
+        found: dict[str, str] = {}
         try:
             for entry in self.call("devicemgmt", "GetServices", IncludeCapability=False) or ():
-                addresses[entry.Namespace] = entry.XAddr
+                found[entry.Namespace] = entry.XAddr
         except CameraFault:  # older than ONVIF 2.0
             capabilities = self.call("devicemgmt", "GetCapabilities", Category="All")
             if capabilities and capabilities.Media:
-                addresses[_MEDIA] = capabilities.Media.XAddr
-        if _MEDIA not in addresses:
+                found[MEDIA] = capabilities.Media.XAddr
+        ours = urlsplit(self.url)
+        for service, namespace in (("media", MEDIA), ("media2", MEDIA2)):
+            if found.get(namespace):
+                theirs = urlsplit(found[namespace].strip())
+                self._addresses[service] = urlunsplit(
+                    (ours.scheme, ours.netloc, theirs.path, theirs.query, "")
+                )
+        if not {"media", "media2"} & self._addresses.keys():
             raise CameraFault(host=self.host, reason="no media service")
-        ours, theirs = urlsplit(self.url), urlsplit(addresses[_MEDIA].strip())
-        self._addresses["media"] = urlunsplit((ours.scheme, ours.netloc, theirs.path, theirs.query, ""))
+
+    def has(self, service: str) -> bool:
+        return service in self._addresses
+
+    def ask(self, service: str, request: Any) -> Any:
+        """Send one element as the body of a request, with the login; return the body's first element.
+
+        For services onvif-zeep has no description of. Raises CameraFault, CameraUnreachable.
+        """
+        operation = etree.QName(request).localname
+        envelope = etree.Element(f"{{{_SOAP}}}Envelope", nsmap={"s": _SOAP})
+        etree.SubElement(envelope, f"{{{_SOAP}}}Header")
+        etree.SubElement(envelope, f"{{{_SOAP}}}Body").append(request)
+        headers = {"Content-Type": "application/soap+xml; charset=utf-8"}
+        if self._token:
+            envelope, headers = self._token.apply(envelope, headers)
+        try:
+            response = self._transport.post(self._addresses[service], etree.tostring(envelope), headers)
+            answer = zeep.loader.parse_xml(response.content, self._transport, settings=_SETTINGS)
+            first = answer.find(f"{{{_SOAP}}}Body")[0]
+        except requests.RequestException as error:
+            raise CameraUnreachable(host=self.host, reason=type(error).__name__) from None
+        except _PARSING as error:
+            raise CameraFault(host=self.host, reason=f"{operation}: {type(error).__name__}") from None
+        if response.status_code != HTTPStatus.OK or etree.QName(first).localname == "Fault":
+            raise CameraFault(host=self.host, reason=f"{operation}: HTTP {response.status_code}")
+        return first
 
     def _prepare_login(self) -> None:
         if self._credential is None:
@@ -178,7 +263,7 @@ class Device:
         except zeep.exceptions.Fault as fault:
             codes = {code.localname for code in fault.subcodes or ()}
             if codes & _NOT_AUTHORISED or self._transport.answered.status in _REFUSALS:
-                raise _Refused from None
+                raise _Refused(str(fault.message)) from None
             raise CameraFault(host=self.host, reason=f"{operation}: {fault.message}") from None
         except requests.RequestException as error:
             raise CameraUnreachable(host=self.host, reason=type(error).__name__) from None
@@ -209,12 +294,17 @@ class _Transport(zeep.transports.Transport):  # type: ignore[misc]  # zeep has n
     def __init__(self) -> None:
         session = requests.Session()
         session.trust_env = False  # a camera is on the LAN: no proxy, and no login out of .netrc
-        super().__init__(session=session, timeout=_TIMEOUT_S, operation_timeout=_TIMEOUT_S, cache=None)
+        super().__init__(session=session, timeout=_READ_S, operation_timeout=_READ_S, cache=None)
         self.answered = _NOTHING
 
     def post(self, address: str, message: bytes, headers: dict[str, str]) -> Any:
         response = self.session.post(
-            address, data=message, headers=headers, timeout=_TIMEOUT_S, stream=True, allow_redirects=False
+            address,
+            data=message,
+            headers=headers,
+            timeout=(_CONNECT_S, _READ_S),
+            stream=True,
+            allow_redirects=False,
         )
         content, deadline_s = bytearray(), time.monotonic() + _WHOLE_ANSWER_S
         for chunk in response.iter_content(16 * 1024):
@@ -257,17 +347,6 @@ def _wsdl_folder() -> Path:
     raise OnvifIncomplete
 
 
-def _camera_time(answer: Any) -> datetime | None:
-    """The camera's UTC, if it is a time at all (Hikvision has sent 0000-00-00)."""
-    try:
-        date, clock = answer.UTCDateTime.Date, answer.UTCDateTime.Time
-        return datetime(date.Year, date.Month, date.Day, clock.Hour, clock.Minute, clock.Second, tzinfo=UTC)
-    except (AttributeError, TypeError, ValueError):
-        return None
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text).astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        return None
+def endpoint_at(url: str, clock: Clock) -> UUID | None:
+    """Return the UUID of whoever has this device service, asked without a login."""
+    return Device(url, None, clock).endpoint()

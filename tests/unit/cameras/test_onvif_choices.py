@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.cameras.onvif import Profile, choose, clean_stream_url, normal_mac
+from agent.cameras.identity import normal_mac
+from agent.cameras.media2 import Profile
+from agent.cameras.onvif import choose, clean_stream_url
 
 
 def profiles(*sizes: tuple[int, int], encoding: str = "H264") -> list[Profile]:

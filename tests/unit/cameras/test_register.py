@@ -61,7 +61,9 @@ def test_no_login_can_get_into_the_register() -> None:
     ("known", "new", "same"),
     [
         (GATE, other(endpoint=UUID(int=9), onvif_url="http://10.0.0.99/x"), True),  # moved, new UUID
-        (GATE, other(mac="aa:bb:cc:00:11:33"), False),  # same serial and UUID, another MAC
+        (GATE, other(mac="aa:bb:cc:00:11:33"), True),  # from cable to Wi-Fi: UUID and serial stay
+        (GATE, other(mac="aa:bb:cc:00:11:33", endpoint=None), False),  # one serial for a whole model
+        (GATE, other(endpoint=UUID(int=2), serial="S2"), False),  # a repeater lends both its MAC
         (other(mac=""), other(endpoint=UUID(int=2)), False),  # all Tapo C200 have one serial
         (other(mac="", endpoint=None), GATE, True),
         (other(mac="", endpoint=None, serial=""), other(mac="", endpoint=None, serial=""), False),
