@@ -12,7 +12,7 @@ what a killed run left behind is swept away by the next.
         ready = lan.start_camera("cam2", ["--video", "street.avi"])     # the JSON line it printed
         with lan.inside("cam1"):        # THIS thread is in there: sockets and threads made here stay there,
             camera = VirtualCamera(clip, address=lan.address("cam1"), onvif_port=80, rtsp_port=554).start()
-        with lan.inside("agent"):       # …so faults and counters stay at hand. Main thread only where the code
+        with lan.inside("agent"):       # …so faults, counters stay at hand. Main thread only where the code
             discover()                  # reads /proc/net (psutil, ARP): /proc/self is the main thread's
         lan.lose(0.2, "cam1", protocol="tcp")   # packets dropped where they arrive, each way (no netem here)
         lan.unplug("cam1"), lan.plug("cam1")    # carrier gone: a cut cable or power, no FIN, no RST
