@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 from uuid6 import uuid7
 
-from agent.cameras import credentials, register
+from agent.cameras import credentials, guard, register
+from agent.cameras.follow import Followed, Follower
 from agent.cameras.masks import LiveMasks
 from agent.cameras.pictures import MainPictures
 from agent.cameras.register import CameraEntry
@@ -74,6 +75,7 @@ class Agent:
         self._cameras = [self._camera(entry) for entry in register.load(home)]
         if not self._cameras:
             raise NoCameras
+        self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
         self._detector = TimedDetector(open_detector(home, settings), self._clock)
         self._outbox = Outbox(home / "outbox.db", uuid7, budget_bytes=settings.outbox_mb * 1_000_000)
         self._publisher = Publisher(
@@ -116,8 +118,10 @@ class Agent:
             camera.stream.start()
             if camera.pictures:
                 camera.pictures.start()
+        self._follower.start()
 
     def _stop(self) -> None:
+        self._follower.stop()
         for camera in self._cameras:
             camera.stream.stop()
             if camera.pictures:
@@ -133,12 +137,12 @@ class Agent:
         )
 
     def _camera(self, entry: CameraEntry) -> _Camera:
-        credential = credentials.load(self._home, entry.name)
+        credential = credentials.load(self._home, entry.login_name)
         slot = FrameSlot(arrived=self._arrived)
         masks = LiveMasks(self._home, entry.name, self._clock)
         stream = CameraStream(
             entry.name,
-            entry.detect_address(credential),
+            guard.detect_address(entry, credential, self._clock),
             self._clock,
             slot=slot,
             sampled_fps=self._settings.detect_fps,
@@ -148,6 +152,21 @@ class Agent:
         if entry.picture_url != entry.detect_url:
             pictures = MainPictures(entry.name, entry.picture_address(credential), self._clock, masks)
         return _Camera(entry, slot, stream, pictures)
+
+    def _followed(self, camera: _Camera) -> Followed:
+        return Followed(
+            camera.entry,
+            cause=lambda: camera.stream.health(self._clock.monotonic()).cause,
+            move_to=lambda entry: self._move(camera, entry),
+        )
+
+    def _move(self, camera: _Camera, entry: CameraEntry) -> None:
+        """The camera is elsewhere now, or a person has changed what the register says of it."""
+        camera.entry = entry
+        credential = credentials.load(self._home, entry.login_name)
+        camera.stream.move_to(guard.detect_address(entry, credential, self._clock))
+        if camera.pictures:
+            camera.pictures.move_to(guard.picture_address(entry, credential, self._clock))
 
     def _watched(self, camera: _Camera) -> Watched:
         return Watched(

@@ -7,16 +7,28 @@ would be filed under the gate's name, and a password would be spent on a camera 
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
+from agent.cameras.credentials import Credential
 from agent.cameras.identity import Traits, mac_of_neighbour
 from agent.cameras.register import CameraEntry
 from agent.cameras.soap import endpoint_at
-from agent.cameras.stream import StreamRefused, StreamUnreachable
+from agent.cameras.stream import StreamAddress, StreamRefused, StreamUnreachable
 from shared.clock import Clock
 
 _CONNECT_S = 3.2  # a lost first packet is sent again after 1 s, and after 3 s
 _RTSP_PORT = 554
+
+
+def detect_address(entry: CameraEntry, credential: Credential | None, clock: Clock) -> StreamAddress:
+    """Return where to look, with this question in front of it."""
+    return replace(entry.detect_address(credential), guard=partial(check, entry, clock))
+
+
+def picture_address(entry: CameraEntry, credential: Credential | None, clock: Clock) -> StreamAddress:
+    return replace(entry.picture_address(credential), guard=partial(check, entry, clock))
 
 
 class CameraSwapped(StreamRefused):
