@@ -224,7 +224,8 @@ def main() -> int:
     options = _options()
     folder = BUILD / "demo"
     shutil.rmtree(folder, ignore_errors=True)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):  # also when a shell in the background ignores them
+        signal.signal(number, signal.default_int_handler)
     street = Street(folder, options.video)
     try:
         with street.children:
