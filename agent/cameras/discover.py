@@ -12,15 +12,16 @@ import socket
 import time
 import uuid
 import xml.parsers.expat  # answers with a DTD are refused below
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
 
-import psutil
+from agent.cameras.networks import own_addresses
 
 GROUP, PORT = "239.255.255.250", 3702
 WAIT_S, PROBES = 4.0, 4  # found 47 to 48 of 50 at 30 % loss each way; two probes found 34 to 39
+_ASKED_ALONE = (0.2, 0.5)  # shares of the wait: the standard lets a camera take 0.5 s over its answer
 _MAX_ANSWER_BYTES = 65_507  # the largest UDP datagram
 _MAX_CANDIDATES = 512  # a shouting device must not fill the memory
 _MAX_URLS = 8
@@ -59,44 +60,63 @@ def discover(
     wait_s: float = WAIT_S,
     interfaces: Iterable[str] | None = None,
     found: Callable[[Candidate], None] = lambda _: None,
+    hosts: Iterable[str] = (),
+    passed: Callable[[float], None] = lambda _: None,
 ) -> tuple[Candidate, ...]:
-    """Ask on every IPv4 interface (or those given by address), loopback included; blocks for `wait_s`."""
+    """Ask on every IPv4 interface (or those given by address), loopback included; blocks for `wait_s`.
+
+    The `hosts` that have not answered by then are asked one by one: multicast is blocked on whole networks,
+    and many a Wi-Fi access point keeps it from the cameras behind it alone.
+    """
     addresses = tuple(own_addresses() if interfaces is None else interfaces)
-    sockets = [(opened, (GROUP,)) for address in addresses if (opened := _socket(address))]
-    return _ask(sockets, wait_s, found)
+    rounds = tuple(number * wait_s / (2 * PROBES) for number in range(PROBES))
+    askers = [_Asker(opened, (GROUP,), rounds) for address in addresses if (opened := _socket(address))]
+    asked_alone = tuple(number * wait_s for number in _ASKED_ALONE)
+    return _ask(askers + _askers(hosts, asked_alone), wait_s, found, passed)
 
 
-def sweep(hosts: Iterable[str], wait_s: float = WAIT_S) -> tuple[Candidate, ...]:
-    """Ask each host by itself: for networks that swallow multicast, and for an address somebody typed."""
+def sweep(
+    hosts: Iterable[str],
+    wait_s: float = WAIT_S,
+    found: Callable[[Candidate], None] = lambda _: None,
+    passed: Callable[[float], None] = lambda _: None,
+) -> tuple[Candidate, ...]:
+    """Ask each host by itself: on a network multicast does not reach, or at an address somebody typed."""
+    return _ask(_askers(hosts, (0.0, wait_s / 3)), wait_s, found, passed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    socket: socket.socket
+    targets: tuple[str, ...]
+    rounds_s: tuple[float, ...]  # when it asks, counted from the beginning
+
+
+def _askers(hosts: Iterable[str], rounds_s: tuple[float, ...]) -> list[_Asker]:
     targets = tuple(hosts)
     groups = [targets[at : at + _TARGETS_PER_SOCKET] for at in range(0, len(targets), _TARGETS_PER_SOCKET)]
-    return _ask([(opened, group) for group in groups if (opened := _socket(None))], wait_s, lambda _: None)
-
-
-def own_addresses() -> Iterator[str]:
-    """This machine's IPv4 addresses on interfaces that are up."""
-    states = psutil.net_if_stats()
-    for interface, addresses in psutil.net_if_addrs().items():
-        if interface in states and states[interface].isup:
-            yield from (entry.address for entry in addresses if entry.family == socket.AF_INET)
+    return [_Asker(opened, group, rounds_s) for group in groups if (opened := _socket(None))]
 
 
 def _ask(
-    sockets: Sequence[tuple[socket.socket, tuple[str, ...]]],
+    askers: Sequence[_Asker],
     wait_s: float,
     found: Callable[[Candidate], None],
+    passed: Callable[[float], None],
 ) -> tuple[Candidate, ...]:
     known: dict[tuple[str, UUID | None], Candidate] = {}
+    due = sorted(
+        ((at_s, index) for index, asker in enumerate(askers) for at_s in asker.rounds_s), reverse=True
+    )
     selector = selectors.DefaultSelector()
-    for opened, _ in sockets:
-        selector.register(opened, selectors.EVENT_READ)
+    for asker in askers:
+        selector.register(asker.socket, selectors.EVENT_READ)
     began_s = time.monotonic()
-    sent = 0
     while (passed_s := time.monotonic() - began_s) < wait_s:
-        if sent < PROBES and passed_s >= sent * wait_s / (2 * PROBES):
-            sent += 1
-            for opened, targets in sockets:
-                _send_probes(opened, targets)
+        passed(passed_s / wait_s)
+        answered = {sender for sender, _ in known}
+        while due and due[-1][0] <= passed_s:
+            _send_probes(askers[due.pop()[1]], answered)
         for key, _ in selector.select(min(0.05, wait_s)):
             for candidate in _received(key.fileobj):
                 where = (candidate.sender, candidate.endpoint)
@@ -104,8 +124,8 @@ def _ask(
                     known[where] = candidate
                     found(candidate)
     selector.close()
-    for opened, _ in sockets:
-        opened.close()
+    for asker in askers:
+        asker.socket.close()
     return tuple(known.values())
 
 
@@ -125,12 +145,14 @@ def _socket(interface: str | None) -> socket.socket | None:
     return opened
 
 
-def _send_probes(opened: socket.socket, targets: tuple[str, ...]) -> None:
+def _send_probes(asker: _Asker, answered: Collection[str]) -> None:
     for namespace, kind in _TYPES:
-        for target in targets:
+        for target in asker.targets:
+            if target in answered:
+                continue
             probe = _PROBE.format(id=uuid.uuid4(), namespace=namespace, type=kind)
             try:
-                opened.sendto(probe.encode(), (target, PORT))
+                asker.socket.sendto(probe.encode(), (target, PORT))
             except OSError:  # EPERM (firewall), ENOBUFS (full), ENETUNREACH: the next round may get through
                 continue
 

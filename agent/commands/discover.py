@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from contextlib import nullcontext
+from collections.abc import Sequence
+from ipaddress import IPv4Network
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from agent.cameras import register
-from agent.cameras.discover import WAIT_S, Candidate, sweep
-from agent.cameras.discover import discover as ask_network
+from agent.cameras.discover import WAIT_S
+from agent.cameras.networks import may_be_searched
 from agent.cameras.register import CameraEntry
+from agent.cameras.search import Found, State, Watcher, search
 from agent.settings import home
 from shared.errors import NeedsFixing
 from shared.terminal import out, say
-from shared.texts import both, text
+from shared.texts import Language, both, text
 
 _MOST_HOSTS = 4096  # a /20: more is not a household
 
@@ -36,61 +39,91 @@ def discover(
     network: Annotated[str, typer.Option("--network", help=both("help.cameras.network"))] = "",
 ) -> None:
     known = register.load(home())
-    hosts = _hosts(network) if network else ()
+    networks = (_network(network),) if network else None
     if as_json:
-        found = sweep(hosts, wait_s) if hosts else ask_network(wait_s)
-        out.print(json.dumps([_as_dict(candidate, known) for candidate in found], indent=2), markup=False)
+        found = search(wait_s, networks)
+        out.print(json.dumps([_as_dict(one, known) for one in found], indent=2), markup=False)
         return
-    table = _table()
-    with Live(table, console=out, refresh_per_second=8) if out.is_terminal else nullcontext():
-        if hosts:
-            found = sweep(hosts, wait_s)
-            for candidate in found:
-                _add(table, candidate, known)
-        else:
-            found = ask_network(wait_s, found=lambda one: _add(table, one, known))
-    if not out.is_terminal:
-        out.print(table)
-    say("discover.found" if found else "discover.none", cameras=len(found))
+    found = _search_watched(wait_s, networks, known) if out.is_terminal else search(wait_s, networks)
+    if found:
+        out.print(_table(found, known))
+    for one in found:
+        if one.needs_a_switch:
+            say("discover.switch", address=one.candidate.sender, hint=text(_hint_key(one)))
+    ready = [one for one in found if one.state is State.ONVIF]
+    if ready or not found:
+        say("discover.found" if ready else "discover.none", cameras=len(ready))
 
 
-def _hosts(network: str) -> tuple[str, ...]:
+def _search_watched(
+    wait_s: float, networks: Sequence[IPv4Network] | None, known: tuple[CameraEntry, ...]
+) -> tuple[Found, ...]:
+    """Each camera appears when it is heard; the last word on all of them is printed afterwards."""
+    seen: list[Found] = []
+    bars = Progress(TextColumn("{task.description}"), BarColumn(), transient=True)
+    asking = bars.add_task(text("discover.asking"), total=1)
+    knocking = bars.add_task(text("discover.knocking"), total=1)
+    with Live(bars, console=out, refresh_per_second=8, transient=True) as live:
+
+        def show(one: Found) -> None:
+            seen.append(one)
+            live.update(Group(_table(seen, known), bars))
+
+        watcher = Watcher(
+            found=show,
+            asking=lambda share: bars.update(asking, completed=share),
+            knocking=lambda share: bars.update(knocking, completed=share),
+        )
+        return search(wait_s, networks, watcher)
+
+
+def _network(typed: str) -> IPv4Network:
     try:
-        addresses = ipaddress.IPv4Network(network, strict=False)
+        network = IPv4Network(typed, strict=False)
     except ValueError as error:
-        raise NetworkInvalid(network=network) from error
-    if addresses.num_addresses > _MOST_HOSTS:
-        raise NetworkInvalid(network=network)
-    return tuple(str(address) for address in addresses.hosts())
+        raise NetworkInvalid(network=typed) from error
+    if network.num_addresses > _MOST_HOSTS or not (may_be_searched(network) or network.is_loopback):
+        raise NetworkInvalid(network=typed)
+    return network
 
 
-def _table() -> Table:
+def _table(found: Sequence[Found], known: tuple[CameraEntry, ...]) -> Table:
     table = Table(box=None, padding=(0, 2))
-    for column in ("address", "name", "model", "url", "state"):
+    for column in ("address", "name", "model", "mac", "state"):
         table.add_column(text(f"discover.{column}"), overflow="fold")
+    for one in found:
+        said, name = one.candidate, _name_in(known, one)
+        state = text("discover.added", None, name=name) if name else text(f"discover.state-{one.state}")
+        table.add_row(said.sender, said.name, said.hardware, one.mac or "", state)
     return table
 
 
-def _add(table: Table, candidate: Candidate, known: tuple[CameraEntry, ...]) -> None:
-    name = _name_in(known, candidate)
-    state = text("discover.added", None, name=name) if name else text("discover.new")
-    table.add_row(candidate.sender, candidate.name, candidate.hardware, candidate.urls[0], state)
-
-
-def _as_dict(candidate: Candidate, known: tuple[CameraEntry, ...]) -> dict[str, Any]:
+def _as_dict(one: Found, known: tuple[CameraEntry, ...]) -> dict[str, Any]:
+    said = one.candidate
     return {
-        "address": candidate.sender,
-        "endpoint": str(candidate.endpoint) if candidate.endpoint else None,
-        "name": candidate.name,
-        "hardware": candidate.hardware,
-        "urls": list(candidate.urls),
-        "added_as": _name_in(known, candidate) or None,
+        "state": one.state,
+        "address": said.sender,
+        "mac": one.mac,
+        "brand": one.brand,
+        "endpoint": str(said.endpoint) if said.endpoint else None,
+        "name": said.name,
+        "hardware": said.hardware,
+        "urls": list(said.urls),
+        "rtsp_url": one.rtsp_url,
+        "open_ports": list(one.ports),
+        "hint": text(_hint_key(one), Language.EN) if one.needs_a_switch else None,
+        "added_as": _name_in(known, one) or None,
     }
 
 
-def _name_in(known: tuple[CameraEntry, ...], candidate: Candidate) -> str:
+def _hint_key(one: Found) -> str:
+    return f"discover.hint.{one.brand}"
+
+
+def _name_in(known: tuple[CameraEntry, ...], one: Found) -> str:
     """What we call it already; by endpoint, or by the address of its device service."""
+    said = one.candidate
     for entry in known:
-        if (entry.endpoint and entry.endpoint == candidate.endpoint) or entry.onvif_url == candidate.urls[0]:
+        if (entry.endpoint and entry.endpoint == said.endpoint) or entry.onvif_url in said.urls[:1]:
             return entry.name
     return ""
