@@ -58,6 +58,7 @@ class Street:
         self.steps: list[tuple[str, float]] = []
         self.login: dict[str, str] = {}
         self._camera_password = secrets.token_urlsafe(9)
+        self._tag = secrets.token_hex(2)  # two streets on one machine must not share a camera's identity
         self._quiet = quiet
 
     @property
@@ -102,7 +103,7 @@ class Street:
                     "--user",
                     CAMERA_USER,
                     "--name",
-                    name,
+                    f"{name}-{self._tag}",
                 ],
                 {"VIRTUAL_CAMERA_PASSWORD": self._camera_password, "PYTHONPATH": str(REPOSITORY)},
             )
