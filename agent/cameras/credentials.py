@@ -128,6 +128,14 @@ def remove(home: Path, name: str) -> None:
             _write(home, rows)
 
 
+def rename(home: Path, name: str, to: str) -> None:
+    """Keep a login under another camera's name: the one it was kept under is leaving the recorder."""
+    with _locked(home):
+        rows = _read(home)
+        if row := rows.pop(name, None):
+            _write(home, rows | {to: row})
+
+
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """`agent run` and `agent cameras login` may write at the same time."""

@@ -130,16 +130,11 @@ def change(home: Path, edit: Callable[[Entries], Entries]) -> Entries:
 
 
 def merged(entries: Entries, new: CameraEntry) -> Entries:
-    """Put a camera in; one we know already keeps its name and place, whatever its address is now.
-
-    A new camera at the very stream address of an old one has replaced it, and takes its name over.
-    """
-    same = [position for position, known in enumerate(entries) if known.is_same_camera(new)]
-    replaced = [position for position, known in enumerate(entries) if known.detect_url == new.detect_url]
-    for position in (same or replaced)[:1]:
-        known = entries[position]
-        update = new.model_copy(update={"name": known.name, "camera_events": known.camera_events})
-        return (*entries[:position], update, *entries[position + 1 :])
+    """Put a camera in; one we know already keeps its name and place, whatever its address is now."""
+    for position, known in enumerate(entries):
+        if known.is_same_camera(new):
+            update = new.model_copy(update={"name": known.name})
+            return (*entries[:position], update, *entries[position + 1 :])
     return (*entries, new)
 
 

@@ -8,26 +8,27 @@ import sys
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import typer
 from pydantic import SecretStr
 from rich.table import Table
 
-from agent.cameras import credentials, register
+from agent.cameras import adding, credentials, guard, register
+from agent.cameras.adding import Added
+from agent.cameras.brands import Brand, judge
 from agent.cameras.credentials import Credential
 from agent.cameras.discover import Candidate, discover, sweep
+from agent.cameras.identity import mac_of_neighbour
 from agent.cameras.look import StreamFacts, look
-from agent.cameras.onvif import Camera, VideoSource, know
-from agent.cameras.register import CameraEntry
-from agent.cameras.stream import StreamAddress, StreamRefused, StreamStalled, StreamUnreachable
+from agent.cameras.register import CameraEntry, Entries
+from agent.cameras.stream import WrongPassword
 from agent.commands.enroll import make_home
 from agent.commands.run import is_running
 from agent.settings import home
 from shared.clock import SystemClock
 from shared.errors import NeedsFixing, TryLater
 from shared.terminal import out, say
-from shared.texts import both, text
+from shared.texts import both, chosen_language, text
 
 _USUAL_PORTS = (80, 8080, 8000, 8899, 2020)  # 2020: Tapo; 8899: Xiongmai and its many names
 _ASKED_DIRECTLY_S = 1.0  # one host on the same network answers in milliseconds
@@ -50,16 +51,22 @@ class LoginMissing(NeedsFixing):
     key = "login-missing"
 
 
+class SomeNotAdded(NeedsFixing):
+    """Each has said why already."""
+
+    key = "some-not-added"
+
+
 @app.command(help=both("help.cameras.add"))
 def add(
     address: Annotated[str, typer.Argument(help=both("help.cameras.address"))] = "",
 ) -> None:
     folder = home()
     make_home(folder)
-    chosen = [_candidate_at(address)] if address else _chosen(folder)
-    login = _ask_login()
-    for candidate in chosen:
-        _add_one(folder, candidate, login)
+    if address:
+        _show_added(adding.add(folder, _candidate_at(address), _ask_login(), SystemClock()))
+    else:
+        _add_found(folder)
     if is_running(folder):
         say("cameras.restart")
 
@@ -70,7 +77,7 @@ def list_cameras(
 ) -> None:
     folder = home()
     entries = register.load(folder)
-    logins = {entry.name: credentials.load(folder, entry.name) for entry in entries}
+    logins = {entry.name: credentials.load(folder, entry.login_name) for entry in entries}
     if as_json:
         plain = [
             entry.model_dump(mode="json")
@@ -97,25 +104,24 @@ def list_cameras(
 
 
 @app.command(help=both("help.cameras.remove"))
-def remove(name: Annotated[str, typer.Argument(help=both("help.cameras.name"))]) -> None:
+def remove(names: Annotated[list[str], typer.Argument(help=both("help.cameras.name"))]) -> None:
     folder = home()
-    entry = _entry(folder, name)
-    register.save(folder, [other for other in register.load(folder) if other != entry])
-    credentials.remove(folder, name)
-    say("cameras.removed", name=name)
+    for entry in [_entry(folder, name) for name in names]:
+        _remove_one(folder, entry)
+        say("cameras.removed", name=entry.name)
 
 
 @app.command(help=both("help.cameras.login"))
 def login(name: Annotated[str, typer.Argument(help=both("help.cameras.name"))]) -> None:
-    """One try with what was typed; it is kept only if the camera takes it."""
+    """One try with what was typed; it is kept only if the camera takes it. A recorder's channels share it."""
     folder = home()
     entry = _entry(folder, name)
     typed = _ask_login()
-    facts = look(entry.detect_address(typed), SystemClock())
+    facts = look(guard.detect_address(entry, typed, SystemClock()), SystemClock())
     if typed:
-        credentials.save(folder, name, typed)
+        credentials.save(folder, entry.login_name, typed)
     else:
-        credentials.remove(folder, name)
+        credentials.remove(folder, entry.login_name)
     say("cameras.login-taken", name=name, stream=_written(facts))
 
 
@@ -142,16 +148,65 @@ def _candidate_at(typed: str) -> Candidate:
     return Candidate(host, endpoint, tuple(dict.fromkeys(urls)), same[0].name if same else "")
 
 
-def _chosen(folder: Path) -> list[Candidate]:
-    """Discover, and let the person say which; all new ones when there is nobody to ask."""
+def _add_found(folder: Path) -> None:
+    """Discover, and add one after the other: one that fails does not keep the next from being asked."""
     say("cameras.searching")
     known = {entry.endpoint for entry in register.load(folder) if entry.endpoint}
     found = [candidate for candidate in discover() if candidate.endpoint not in known]
-    if sys.stdin.isatty():
-        found = [one for one in found if typer.confirm(_question(one), default=True)]
     if not found:
         raise NoCameraFound(where="multicast")
-    return found
+    logins = _Logins()
+    failed = 0
+    for candidate in found:
+        if not sys.stdin.isatty() or typer.confirm(_question(candidate), default=True):
+            failed += not _add_one(folder, candidate, logins)
+    if failed:
+        raise SomeNotAdded(count=failed)
+
+
+def _add_one(folder: Path, candidate: Candidate, logins: _Logins) -> bool:
+    """Add one that was found; a refused password may be typed again, by a person only."""
+    while True:
+        login = logins.ask(candidate)
+        try:
+            _show_added(adding.add(folder, candidate, login, SystemClock()))
+        except (NeedsFixing, TryLater) as failure:
+            say("cameras.not-added", address=candidate.sender, what=failure.what(chosen_language()))
+            out.print(f"  → {failure.hint(chosen_language())}", markup=False)
+            if not (isinstance(failure, WrongPassword) and sys.stdin.isatty()):
+                return False
+            if not typer.confirm(text("cameras.ask-again"), default=False):
+                return False
+        else:
+            logins.took(candidate, login)
+            return True
+
+
+class _Logins:
+    """What was typed in this run: cameras of one brand in one house often share a login."""
+
+    def __init__(self) -> None:
+        self._by_brand: dict[str, Credential | None] = {}
+        self._piped: Credential | None = None if sys.stdin.isatty() else _ask_login()
+
+    def ask(self, candidate: Candidate) -> Credential | None:
+        if not sys.stdin.isatty():
+            return self._piped and Credential(self._piped.username, self._piped.password)
+        before = self._by_brand.pop(_brand(candidate), None)
+        if before and typer.confirm(text("cameras.ask-same", None, user=before.username), default=True):
+            return Credential(before.username, before.password)
+        return _ask_login()
+
+    def took(self, candidate: Candidate, login: Credential | None) -> None:
+        self._by_brand[_brand(candidate)] = login
+
+
+def _brand(candidate: Candidate) -> str:
+    """By the maker of its network chip, else by how its model begins: DS-2CD…, IPC-HDW…"""
+    brand = judge(mac_of_neighbour(candidate.sender)).brand
+    if brand is not Brand.UNKNOWN:
+        return brand.value
+    return (candidate.hardware or candidate.name).lower().replace("-", " ").partition(" ")[0]
 
 
 def _question(candidate: Candidate) -> str:
@@ -171,63 +226,42 @@ def _ask_login() -> Credential | None:
     return Credential(username, SecretStr(password)) if username else None
 
 
-def _add_one(folder: Path, candidate: Candidate, login: Credential | None) -> None:
-    """Know the camera, see its streams, and only then keep it and its login."""
-    clock = SystemClock()
-    camera = know(candidate.urls, login, clock)
-    failure: StreamRefused | StreamStalled | StreamUnreachable | None = None
-    added = 0
-    for source in camera.sources:
-        entry = _entry_of(folder, camera, source, candidate)
-        try:
-            facts = [look(address, clock) for address in _addresses(entry, login)]
-        except (StreamRefused, StreamStalled, StreamUnreachable) as error:
-            failure = error  # a recorder's channel without a camera
+def _show_added(added: tuple[Added, ...]) -> None:
+    for one in added:
+        entry = one.entry
+        if one.failure:
+            say("cameras.channel-dead", name=entry.name, what=one.failure.what(chosen_language()))
             continue
-        entries = register.merged(register.load(folder), entry)
-        kept = next(one for one in entries if one.is_same_camera(entry))
-        if login:
-            credentials.save(folder, kept.name, login)
-        register.save(folder, entries)
-        added += 1
-        _show_added(kept, facts)
-    if failure and not added:
-        raise failure
-    if failure:
-        say("cameras.channels-left-out", channels=len(camera.sources) - added)
+        say("cameras.added", name=entry.name, model=f"{entry.manufacturer} {entry.model}".strip() or "?")
+        say("cameras.detect-stream", stream=_written(one.facts[0]))
+        say("cameras.picture-stream", stream=_written(one.facts[-1]))
+        if one.replaced:
+            say("cameras.replaced", name=entry.name)
+        if entry.clock_offset_s is not None and abs(entry.clock_offset_s) > _CLOCK_OFF_S:
+            say("cameras.clock-off", seconds=round(entry.clock_offset_s))
+    if dead := [one.entry.name for one in added if one.failure]:
+        say("cameras.channels-dead", names=" ".join(dead))
 
 
-def _addresses(entry: CameraEntry, login: Credential | None) -> list[StreamAddress]:
-    detect, picture = entry.detect_address(login), entry.picture_address(login)
-    return [detect] if detect.url == picture.url else [detect, picture]
+def _remove_one(folder: Path, gone: CameraEntry) -> None:
+    """The rest of a recorder keeps the login the channels share, under a name that stays."""
+    left = [entry for entry in register.load(folder) if entry.name != gone.name]
+    heirs = [entry.name for entry in left if entry.login_name == gone.login_name]
 
+    def edit(entries: Entries) -> Entries:
+        return tuple(
+            entry.model_copy(update={"login": None if entry.name == heirs[0] else heirs[0]})
+            if gone.login is None and entry.name in heirs
+            else entry
+            for entry in entries
+            if entry.name != gone.name
+        )
 
-def _entry_of(folder: Path, camera: Camera, source: VideoSource, candidate: Candidate) -> CameraEntry:
-    wish = camera.identity.name or candidate.name
-    if len(camera.sources) > 1:
-        wish = f"{wish or 'cam'}-{camera.sources.index(source) + 1}"
-    endpoint: UUID | None = candidate.endpoint
-    return CameraEntry(
-        name=register.free_name(wish, (entry.name for entry in register.load(folder))),
-        endpoint=endpoint,
-        mac=camera.identity.mac,
-        manufacturer=camera.identity.manufacturer,
-        model=camera.identity.model,
-        serial=camera.identity.serial,
-        source=source.token,
-        onvif_url=camera.url,
-        detect_url=source.detect_url,
-        picture_url=source.picture_url,
-        clock_offset_s=camera.clock_offset_s,
-    )
-
-
-def _show_added(entry: CameraEntry, facts: list[StreamFacts]) -> None:
-    say("cameras.added", name=entry.name, model=f"{entry.manufacturer} {entry.model}".strip() or "?")
-    say("cameras.detect-stream", stream=_written(facts[0]))
-    say("cameras.picture-stream", stream=_written(facts[-1]))
-    if entry.clock_offset_s is not None and abs(entry.clock_offset_s) > _CLOCK_OFF_S:
-        say("cameras.clock-off", seconds=round(entry.clock_offset_s))
+    register.change(folder, edit)
+    if not heirs:
+        credentials.remove(folder, gone.login_name)
+    elif gone.login is None:
+        credentials.rename(folder, gone.name, heirs[0])
 
 
 def _written(facts: StreamFacts) -> str:
