@@ -12,9 +12,12 @@ import psutil
 from uuid6 import uuid7
 
 from agent.cameras import credentials, guard, register
+from agent.cameras.camera_events import CameraEvents, HintMark
 from agent.cameras.follow import Followed, Follower
+from agent.cameras.listening import listeners
 from agent.cameras.masks import LiveMasks
 from agent.cameras.pictures import MainPictures
+from agent.cameras.reference import ImageCheck
 from agent.cameras.register import CameraEntry
 from agent.cameras.rtsp import CameraStream, FrameSlot
 from agent.detectors import open_detector
@@ -32,7 +35,7 @@ from agent.watch import TimedDetector, Watch, Watched
 from shared.clock import Clock, SystemClock, boot_id, is_synchronised
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing, TryLater
-from shared.messages import ClockQuality, Heartbeat
+from shared.messages import CameraHealth, CameraState, ClockQuality, Heartbeat
 from shared.systemd import notify
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,18 @@ class _Camera:
     slot: FrameSlot
     stream: CameraStream
     pictures: MainPictures | None
+    image_check: ImageCheck
+    hints: HintMark
+    listener: CameraEvents | None = None
+
+    def health(self, now_s: float) -> CameraHealth:
+        """The stream's own trouble comes first: without a stream the picture is an old one."""
+        health, cause = self.stream.health(now_s), self.image_check.cause
+        if not cause and self.listener:
+            cause = self.listener.cause(self.entry.source)
+        if health.state is not CameraState.OK or not cause:
+            return health
+        return health.model_copy(update={"state": CameraState.DEGRADED, "cause": cause})
 
 
 class Agent:
@@ -76,6 +91,7 @@ class Agent:
         if not self._cameras:
             raise NoCameras
         self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
+        self._listeners = self._listen()
         self._detector = TimedDetector(open_detector(home, settings), self._clock)
         self._outbox = Outbox(home / "outbox.db", uuid7, budget_bytes=settings.outbox_mb * 1_000_000)
         self._publisher = Publisher(
@@ -118,14 +134,20 @@ class Agent:
             camera.stream.start()
             if camera.pictures:
                 camera.pictures.start()
+        for listener in self._listeners:
+            listener.start()
         self._follower.start()
 
     def _stop(self) -> None:
+        for listener in self._listeners:
+            listener.ask_to_stop()
         self._follower.stop()
         for camera in self._cameras:
             camera.stream.stop()
             if camera.pictures:
                 camera.pictures.stop()
+        for listener in self._listeners:
+            listener.stop()
         self._watch.stop()
         self._publisher.stop()
         self._outbox.close()
@@ -151,7 +173,15 @@ class Agent:
         pictures = None
         if entry.picture_url != entry.detect_url:
             pictures = MainPictures(entry.name, entry.picture_address(credential), self._clock, masks)
-        return _Camera(entry, slot, stream, pictures)
+        return _Camera(entry, slot, stream, pictures, ImageCheck(self._home, entry.name, masks), HintMark())
+
+    def _listen(self) -> set[CameraEvents]:
+        """Hear what the cameras themselves have seen."""
+        lenses = [(lambda camera=camera: camera.entry, camera.hints) for camera in self._cameras]
+        by_name = listeners(self._home, lenses, self._clock)
+        for camera in self._cameras:
+            camera.listener = by_name.get(camera.entry.name)
+        return set(by_name.values())
 
     def _followed(self, camera: _Camera) -> Followed:
         return Followed(
@@ -176,6 +206,8 @@ class Agent:
             pipeline=Pipeline(self._identity.site, camera.entry.name, self._detector, Tuning(), uuid7),
             clock_offset_s=camera.entry.clock_offset_s,
             seen_s=self._clock.monotonic(),
+            image_check=camera.image_check,
+            hints=camera.hints,
         )
 
     def _heartbeat(self) -> Heartbeat:
@@ -201,7 +233,7 @@ class Agent:
             memory_mb=body.memory_mb,
             disk_free_mb=body.disk_free_mb,
             temperature_c=body.temperature_c,
-            cameras=tuple(camera.stream.health(now_s) for camera in self._cameras),
+            cameras=tuple(camera.health(now_s) for camera in self._cameras),
         )
         self._write_status(heartbeat)
         return heartbeat

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
+from agent.cameras.reference import ImageCheck
 from agent.uplink.outbox import Outbox
 from agent.vision.detect import Detection, Detector
 from agent.vision.frame import Frame, Image
@@ -58,6 +59,7 @@ class Watched:
     clock_offset_s: float | None
     seen_s: float  # monotonic time of its newest frame
     hints: HintSource | None = None
+    image_check: ImageCheck | None = None  # against the view of the day it was put up
     ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
 
 
@@ -135,6 +137,8 @@ class Watch:
                 self._keep_all(
                     watched, watched.pipeline.step(frame, self._reading(watched, frame.monotonic_s))
                 )
+                if watched.image_check:
+                    watched.image_check.look(frame)
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
                 self._end(watched)
         return looked

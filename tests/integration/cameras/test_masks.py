@@ -94,7 +94,7 @@ def test_a_new_mask_is_in_force_within_seconds_and_a_broken_file_opens_none(
         for _ in range(15):
             assert not left(newest().image).any()
         masks.save(tmp_path, "gate", TOP)
-        until(lambda: left(newest().image)[300:].any(), "the other mask in force", patience_s=20)
+        until(lambda: bool(left(newest().image)[300:].any()), "the other mask in force", patience_s=20)
         last = newest().image
         assert not last[: last.shape[0] // 4].any()
         assert np.count_nonzero(last[last.shape[0] // 3 :]) > 0
