@@ -10,6 +10,7 @@ from typing import Protocol
 
 _TIME_ERROR = 5  # adjtimex(2): "the system clock is not synchronised"
 _TIMEX_BYTES = 256  # struct timex is 208 bytes on 64-bit Linux
+_libc = ctypes.CDLL(None)  # once: opening it makes a class, and every frame asks `is_synchronised`
 
 
 class Clock(Protocol):
@@ -49,6 +50,5 @@ def is_synchronised() -> bool:
 
     A box without a clock battery wakes in the past: until this turns true its dates are guesses.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     timex = (ctypes.c_byte * _TIMEX_BYTES)()  # zeroed: modes = 0 only reads
-    return bool(0 <= libc.adjtimex(timex) < _TIME_ERROR)
+    return bool(0 <= _libc.adjtimex(timex) < _TIME_ERROR)

@@ -22,6 +22,9 @@ class AlreadyRunning(NeedsFixing):
 
 
 def run() -> None:
+    import cv2  # here: `is_running` is asked by commands that need no pictures
+
+    cv2.setNumThreads(1)  # pictures this small are not worth a pool that is woken for each of them
     folder = home()
     settings = AgentSettings.load(folder / "agent.toml")
     logs.set_up(settings.log_level)
