@@ -7,7 +7,7 @@ the machine's own network is touched. Names carry the process id, so several run
 what a killed run left behind is swept away by the next.
 
     with Lan(cameras=2) as lan:
-        lan.run_in("agent", ["python", "-m", "agent.cli", "discover", "--json"], check=True)  # waits
+        lan.run_in("agent", ["agent", "discover", "--json"], check=True)  # waits
         child = lan.start_in("cam1", ["python", "-m", "http.server", "80"])  # stopped with the LAN
         ready = lan.start_camera("cam2", ["--video", "street.avi"])     # the JSON line it printed
         with lan.inside("cam1"):        # THIS thread is in there: sockets and threads made here stay there,
@@ -16,6 +16,7 @@ what a killed run left behind is swept away by the next.
             discover()                  # reads /proc/net (psutil, ARP): /proc/self is the main thread's
         lan.lose(0.2, "cam1", protocol="tcp")   # packets dropped where they arrive, each way (no netem here)
         lan.unplug("cam1"), lan.plug("cam1")    # carrier gone: a cut cable or power, no FIN, no RST
+        lan.make("cam2", "78:c1:ae:00:00:07")   # a MAC of some maker's (here EZVIZ)
         lan.move("cam1", "10.77.0.212")         # DHCP gave another address; the MAC stays
         lan.multicast(on=False)                 # as guest Wi-Fi and "IGMP" switches do
 
@@ -65,6 +66,7 @@ class Lan:
         self._address = {AGENT: f"{_NET}.1"} | {
             name: f"{_NET}.{_FIRST_CAMERA + index}" for index, name in enumerate(self.cameras)
         }
+        self._mac: dict[str, str] = {}
         self._losses: dict[str, tuple[str, float]] = {}
         self._children: list[subprocess.Popen[Any]] = []
 
@@ -90,7 +92,7 @@ class Lan:
         return self._address[name]
 
     def mac(self, name: str) -> str:
-        return f"02:cc:00:00:00:{self._index[name]:02x}"
+        return self._mac.get(name, f"02:cc:00:00:00:{self._index[name]:02x}")
 
     @property
     def network(self) -> str:
@@ -116,7 +118,7 @@ class Lan:
             os.close(home)
 
     def run_in(self, name: str, command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
-        """Run to its end; options are those of subprocess.run ("python" is this very Python)."""
+        """Run to its end, with subprocess.run's options; "python" and "agent" are this environment's."""
         return subprocess.run(self._command(name, command), **options)  # noqa: PLW1510 -- the caller says
 
     def start_in(self, name: str, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
@@ -144,6 +146,11 @@ class Lan:
         return json.loads(line) | {"pid": child.pid}
 
     # what happens to a network
+
+    def make(self, name: str, mac: str) -> None:
+        """Give a member the MAC of some maker, before anybody has heard the old one."""
+        self._ip("-n", self.namespace(name), "link", "set", "eth0", "address", mac)
+        self._mac[name] = mac
 
     def lose(self, fraction: float, *names: str, protocol: str = "all") -> None:
         """Drop this share of packets at each camera, and again on their way back at the agent; 0 heals.
@@ -215,7 +222,8 @@ class Lan:
         return f"v{self._index[name]}"
 
     def _command(self, name: str, command: Sequence[str]) -> list[str]:
-        program = sys.executable if command[0] == "python" else command[0]
+        ours = Path(sys.executable).with_name(command[0])  # python, agent, collector: of this environment
+        program = str(ours) if ours.exists() else command[0]
         return ["ip", "netns", "exec", self.namespace(name), program, *command[1:]]
 
     def _ip(self, *arguments: str, feed: str | None = None) -> None:

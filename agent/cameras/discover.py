@@ -275,4 +275,5 @@ def _uuid(text: str) -> UUID | None:
 def _scope(scopes: list[str], kind: str) -> str:
     marker = f"onvif://www.onvif.org/{kind}/"
     found = next((scope for scope in scopes if scope.lower().startswith(marker)), "")
-    return unquote(found[len(marker) :])[:80]
+    words = unquote(found[len(marker) :])
+    return "".join(letter for letter in words if letter.isprintable())[:80]  # it ends up on a terminal

@@ -12,6 +12,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from agent.cameras import register
 from agent.cameras.discover import WAIT_S
@@ -94,7 +95,8 @@ def _table(found: Sequence[Found], known: tuple[CameraEntry, ...]) -> Table:
     for one in found:
         said, name = one.candidate, _name_in(known, one)
         state = text("discover.added", None, name=name) if name else text(f"discover.state-{one.state}")
-        table.add_row(said.sender, said.name, said.hardware, one.mac or "", state)
+        cells = (said.sender, said.name, said.hardware, one.mac or "", state)
+        table.add_row(*(Text(cell) for cell in cells))  # Text: a camera's name is not markup
     return table
 
 

@@ -7,12 +7,12 @@ import select
 import socket
 import threading
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from random import Random
+from typing import Protocol
+from uuid import UUID
 from xml.sax.saxutils import escape
 
-if TYPE_CHECKING:
-    from tests.virtual_camera.camera import VirtualCamera
+from tests.virtual_camera.state import Counters, Faults, Identity
 
 GROUP, PORT = "239.255.255.250", 3702
 _DISCOVERY = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
@@ -32,11 +32,28 @@ _ANSWER = """<?xml version="1.0" encoding="UTF-8"?>
 </d:ProbeMatch></d:ProbeMatches></s:Body></s:Envelope>"""
 
 
-class Responder:
-    """Owns one thread and two sockets: the group's (on the camera's interface) and the camera's own."""
+class Announced(Protocol):
+    """What a responder must know of its camera."""
 
-    def __init__(self, camera: VirtualCamera) -> None:
+    address: str
+    identity: Identity
+    faults: Faults
+    counters: Counters
+
+    @property
+    def onvif_url(self) -> str: ...
+
+
+class Responder:
+    """Owns one thread and two sockets: the group's (on the camera's interface) and the camera's own.
+
+    `booted_s`: real firmware seeds its random numbers with the clock, so cameras that boot in the same
+    second (after a power cut: all of them) draw the same MessageIDs. None: a seed of its own.
+    """
+
+    def __init__(self, camera: Announced, booted_s: int | None = None) -> None:
         self._camera = camera
+        self._random = Random(booted_s)
         self._group = _socket(GROUP)
         self._own = _socket(camera.address)
         membership = socket.inet_aton(GROUP) + socket.inet_aton(camera.address)
@@ -85,7 +102,7 @@ class Responder:
         return _ANSWER.format(
             addressing=_ADDRESSING,
             discovery=_DISCOVERY,
-            message=uuid4(),
+            message=UUID(int=self._random.getrandbits(128), version=4),
             relates=escape(envelope.findtext(f".//{{{_ADDRESSING}}}MessageID") or ""),
             endpoint=camera.identity.endpoint,
             name=escape(camera.identity.name),

@@ -36,6 +36,13 @@ def test_an_answer_names_a_camera(wrapped: bool) -> None:
     assert (found.name, found.hardware) == ("Cổng chính", "DS-2CD")
 
 
+def test_a_name_cannot_steer_a_terminal() -> None:
+    (found,) = parse_answer(
+        answer().replace(b"C%E1%BB%95ng%20ch%C3%ADnh", b"%1B%5B2J[/bold]%0Ahi"), "10.0.0.7"
+    )
+    assert found.name == "[2J[/bold]hi"
+
+
 def test_two_devices_in_one_answer_are_two_cameras() -> None:
     text = answer().decode()
     match = text[text.index("<d:ProbeMatch>") : text.index("</d:ProbeMatch>") + len("</d:ProbeMatch>")]
