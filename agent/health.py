@@ -36,6 +36,8 @@ KNOWN: dict[str, Severity] = {
     "wrong-password": Severity.BROKEN,
     "camera-swapped": Severity.BROKEN,
     "stalled": Severity.PASSING,
+    "busy": Severity.PASSING,
+    "no-key-frame": Severity.PASSING,
     "low-fps": Severity.PASSING,
     "camera-clock-off": Severity.PASSING,
     "image-dark": Severity.BROKEN,

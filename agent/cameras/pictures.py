@@ -96,6 +96,10 @@ class MainPictures:
     def stop(self) -> None:
         self._reader.stop()
 
+    def move_to(self, address: StreamAddress) -> None:
+        """Go on at another address, at once; for any thread."""
+        self._reader.move_to(address)
+
     def at(self, monotonic_s: float) -> Image | None:
         """Return the picture nearest to that moment, at most half a second off, or None."""
         found = self._store.around(monotonic_s)

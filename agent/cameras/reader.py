@@ -9,11 +9,13 @@ from typing import Protocol
 
 from av.video.stream import VideoStream
 
-from agent.cameras.backoff import Backoff
+from agent.cameras.backoff import HEALTHY_S, NO_STREAM, Backoff
+from agent.cameras.knock import Answer, knock
 from agent.cameras.stream import (
     Arrival,
     Connection,
     StreamAddress,
+    StreamFailure,
     StreamRefused,
     StreamStalled,
     StreamUnreachable,
@@ -24,6 +26,8 @@ from shared.clock import Clock
 log = logging.getLogger(__name__)
 
 CONNECTING, OK = "connecting", "ok"
+_KNOCK_EVERY_S = 1.5  # with a key frame every 2 s: a picture within 4 s of the camera's return
+_TRY_ANYWAY_S = 60.0  # a camera may dislike our knock alone
 _NEW_LOGIN_S = 5.0  # how often to look whether a person has typed a new password
 _STOP_S = 15.0  # opening takes 10 s at the very worst: 5 to connect, 5 to look at the stream
 
@@ -46,6 +50,7 @@ class StreamReader:
         self._sink = sink
         self._backoff = Backoff()
         self._stop = threading.Event()
+        self._wake = threading.Event()  # stopped, or moved: no time to wait
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.cause = CONNECTING
 
@@ -53,44 +58,77 @@ class StreamReader:
         self._thread.start()
 
     def stop(self) -> None:
+        """End the session with the camera's knowledge (TEARDOWN): else it counts us for a minute more."""
         self._stop.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join(_STOP_S)
 
+    def move_to(self, address: StreamAddress) -> None:
+        self._address = address
+        self._wake.set()
+
     def _run(self) -> None:
         while not self._stop.is_set():
-            began_s = self._clock.monotonic()
+            address, began_s = self._address, self._clock.monotonic()
             try:
-                self._session()
+                self._await_answer(address)
+                if not self._stop.is_set() and address is self._address:
+                    began_s = self._clock.monotonic()
+                    self._session(address)
+                continue
             except WrongPassword as failure:
                 self._note(failure.cause)
-                self._await_new_login()
+                self._await_new_login(address)
                 continue
             except (StreamUnreachable, StreamStalled, StreamRefused) as failure:
-                self._note(failure.cause)
+                self._note(_seen_from_here(failure))
+                pace = failure.pace
             except Exception:
                 log.exception("reading failed", extra={"camera": self._name})
                 self._note(StreamUnreachable.cause)
-            self._stop.wait(self._backoff.wait_s(self._clock.monotonic() - began_s))
+                pace = NO_STREAM
+            if self._clock.monotonic() - began_s >= HEALTHY_S:
+                self._backoff.forget()
+            else:
+                self._pause(self._backoff.wait_s(pace))
 
-    def _session(self) -> None:
-        """Read until told to stop, or until it fails."""
-        with Connection(self._address, self._clock) as connection:
+    def _await_answer(self, address: StreamAddress) -> None:
+        """Knock until the camera answers; one that only takes connections is tried once a minute."""
+        credential = address.credential
+        if credential and credential.refused:
+            raise WrongPassword(host=address.host)
+        deadline_s = self._clock.monotonic() + _TRY_ANYWAY_S
+        while not self._stop.is_set() and address is self._address:
+            began_s = self._clock.monotonic()
+            answer = knock(address.url)
+            if answer is Answer.THERE or (answer is Answer.MUTE and began_s > deadline_s):
+                return
+            self._note(answer.value)
+            self._backoff.forget()
+            self._pause(self._backoff.spread_s(_KNOCK_EVERY_S) - (self._clock.monotonic() - began_s))
+
+    def _session(self, address: StreamAddress) -> None:
+        """Read until told to stop or to move, or until it fails."""
+        with Connection(address, self._clock) as connection:
             self._sink.opened(connection.video)
             for arrival in connection.arrivals():
-                if self._stop.is_set():
+                if self._stop.is_set() or address is not self._address:
                     return
                 self._note(OK)
                 self._sink.arrived(arrival)
 
-    def _await_new_login(self) -> None:
-        credential = self._address.credential
-        while not self._stop.wait(_NEW_LOGIN_S):
-            fresh = credential.renewed() if credential else None
-            if fresh:
-                self._address = replace(self._address, credential=fresh)
+    def _await_new_login(self, address: StreamAddress) -> None:
+        while not self._stop.is_set() and address is self._address:
+            self._pause(_NEW_LOGIN_S)
+            fresh = address.credential.renewed() if address.credential else None
+            if fresh and address is self._address:
+                self._address = replace(address, credential=fresh)
                 self._note(CONNECTING)
-                return
+
+    def _pause(self, seconds: float) -> None:
+        self._wake.wait(max(seconds, 0.0))
+        self._wake.clear()
 
     def _note(self, cause: str) -> None:
         """Log the change, not the state."""
@@ -98,3 +136,8 @@ class StreamReader:
             was, self.cause = self.cause, cause
             level = logging.INFO if cause in {OK, CONNECTING} else logging.WARNING
             log.log(level, "camera stream", extra={"camera": self._name, "cause": cause, "was": was})
+
+
+def _seen_from_here(failure: StreamFailure) -> str:
+    """A camera that has just answered in RTSP has power and a network, whatever came of it then."""
+    return StreamStalled.cause if isinstance(failure, StreamUnreachable) else failure.cause

@@ -22,8 +22,11 @@ from shared.messages import CameraHealth, CameraState
 
 log = logging.getLogger(__name__)
 
+NO_KEY_FRAME = "no-key-frame"  # a code of `agent.health`
+
 _RATE_WINDOW_S = 10.0  # frames per second are counted over so long
 _LOW = 0.5  # less than half of what we want to look at is worth saying
+_KEY_PATIENCE_S = 5.0  # cameras are shipped with a key frame every 1 to 4 s
 _EARLY = 0.25  # of a sampling period: jitter must not push a frame into the next one
 
 
@@ -93,25 +96,34 @@ class CameraStream:
     def stop(self) -> None:
         self._reader.stop()
 
+    def move_to(self, address: StreamAddress) -> None:
+        """Go on at another address, at once; for any thread."""
+        self._reader.move_to(address)
+
     def health(self, now_monotonic_s: float) -> CameraHealth:
         """Return how the camera is at this moment; may be called from any thread."""
         age_s = self._decoder.age_s(now_monotonic_s)
-        fps = self._decoder.fps(now_monotonic_s)
-        settled = now_monotonic_s - self._decoder.opened_s > _RATE_WINDOW_S
         state, cause = CameraState.DOWN, self._reader.cause
-        if cause == OK and age_s is not None:
-            if age_s > STALL_S:
-                cause = StreamStalled.cause
-            elif settled and fps < self._sampled_fps * _LOW:
-                state, cause = CameraState.DEGRADED, "low-fps"
-            else:
-                state = CameraState.OK
-        elif cause == OK:
-            cause = CONNECTING  # packets come, but no whole picture yet
-        rounded_s = None if age_s is None else round(age_s, 2)
+        if cause == OK:
+            state, cause = self._judged(now_monotonic_s, age_s)
         return CameraHealth(
-            camera=self._name, state=state, cause=cause, frame_age_s=rounded_s, fps=round(fps, 1)
+            camera=self._name,
+            state=state,
+            cause=cause,
+            frame_age_s=None if age_s is None else round(age_s, 2),
+            fps=round(self._decoder.fps(now_monotonic_s), 1),
         )
+
+    def _judged(self, now_s: float, age_s: float | None) -> tuple[CameraState, str]:
+        """Packets come; what does the decoder make of them?"""
+        open_s = now_s - self._decoder.opened_s
+        if not self._decoder.whole or age_s is None:
+            return CameraState.DOWN, NO_KEY_FRAME if open_s > _KEY_PATIENCE_S else CONNECTING
+        if age_s > STALL_S:
+            return CameraState.DOWN, StreamStalled.cause
+        if open_s > _RATE_WINDOW_S and self._decoder.fps(now_s) < self._sampled_fps * _LOW:
+            return CameraState.DEGRADED, "low-fps"
+        return CameraState.OK, OK
 
 
 class _Decoder:
@@ -125,6 +137,8 @@ class _Decoder:
         self._sampled_fps = sampled_fps
         self._arrivals_s: deque[float] = deque(maxlen=1024)  # 10 s of 100 frames per second
         self._video: VideoStream | None = None
+        self._key_s: float | None = None
+        self.whole = False  # nothing before the first key frame can be a whole picture
         self.opened_s = clock.monotonic()
 
     def opened(self, video: VideoStream) -> None:
@@ -132,13 +146,14 @@ class _Decoder:
         self._video = video
         self._convert = VideoReformatter()
         self._sampler = Sampler(self._sampled_fps)
-        self._whole = False  # nothing before the first key frame can be a whole picture
+        self.whole, self._key_s, self._said_far = False, None, False
         self.opened_s = self._clock.monotonic()
         self._wall_at_zero: datetime = self._clock.now() - timedelta(seconds=self.opened_s)
 
     def arrived(self, arrival: Arrival) -> None:
-        self._whole = self._whole or arrival.packet.is_keyframe
-        if not self._whole:
+        if arrival.packet.is_keyframe:
+            self._note_key_frame(arrival.monotonic_s)
+        if not self.whole:
             return
         try:
             pictures = arrival.packet.decode()
@@ -150,8 +165,16 @@ class _Decoder:
                 continue
             self._arrivals_s.append(self._clock.monotonic())
             seen_s = arrival.monotonic_s + _behind_s(picture, arrival)
-            if self._sampler.wants(seen_s):
+            if arrival.live and self._sampler.wants(seen_s):
                 self._slot.put(self._frame(picture, seen_s))
+
+    def _note_key_frame(self, seen_s: float) -> None:
+        """Say, once in a session, when its key frames are so far apart that every return takes long."""
+        gap_s = seen_s - (self.opened_s if self._key_s is None else self._key_s)
+        if gap_s > _KEY_PATIENCE_S and not self._said_far:
+            self._said_far = True
+            log.warning("key frames far apart", extra={"camera": self._name, "seconds": round(gap_s, 1)})
+        self.whole, self._key_s = True, seen_s
 
     def _frame(self, picture: VideoFrame, seen_s: float) -> Frame:
         image = cast(Image, self._convert.reformat(picture, format="bgr24").to_ndarray())

@@ -27,7 +27,12 @@ _REPORT_S = 5.0  # between RTCP sender reports
 _BACKLOG_BYTES = 4 << 20  # a client that does not read is sent nothing more until a key frame
 _NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 454: "Session Not Found"}
-_REASONS |= {455: "Method Not Valid in This State", 461: "Unsupported Transport", 501: "Not Implemented"}
+_REASONS |= {
+    453: "Not Enough Bandwidth",
+    455: "Method Not Valid in This State",
+    461: "Unsupported Transport",
+    501: "Not Implemented",
+}
 
 
 @dataclass(eq=False)
@@ -128,6 +133,7 @@ class RtspServer:
         self._main = _Live(clip.main, clip.duration_s, epoch_s, wall_s)
         self._sub = _Live(clip.sub, clip.duration_s, epoch_s, wall_s)
         self._clients: set[_Client] = set()
+        self._sessions: dict[str, float] = {}  # and when each was last heard of
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._ready = threading.Event()
@@ -225,6 +231,8 @@ class RtspServer:
 
     def _live(self, path: str) -> _Live | None:
         name = path.rstrip("/").rsplit("/", 1)[-1]
+        if path.partition("/")[0] in {str(source) for source in self._faults.dead_sources}:
+            return None
         if name == "sub" and not self._faults.sub_shows_main:
             return self._sub
         return self._main if name in {"main", "sub"} else None
@@ -234,9 +242,11 @@ class RtspServer:
         for client in audience:
             if client.writer.transport.get_write_buffer_size() > _BACKLOG_BYTES:
                 client.waits_for_key = True
-            if client.waits_for_key and not sample.is_key:
+            if self._faults.no_key_frames and sample.is_key:
                 continue
-            client.waits_for_key = False
+            if client.waits_for_key and not sample.is_key and not self._faults.no_key_frames:
+                continue
+            client.waits_for_key = client.waits_for_key and self._faults.no_key_frames
             framed = [struct.pack(">cBH", b"$", client.channel, len(packet)) + packet for packet in packets]
             if time.monotonic() - client.reported_s > _REPORT_S:
                 client.reported_s = time.monotonic()
@@ -256,6 +266,8 @@ class RtspServer:
             while not self._stopping.is_set():
                 request = await _request(reader)
                 client.heard_s = time.monotonic()
+                if client.session:
+                    self._sessions[client.session] = client.heard_s
                 if request and not self._faults.hang:
                     writer.write(self._answer(client, *request))
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
@@ -276,6 +288,10 @@ class RtspServer:
     def _decide(
         self, client: _Client, method: str, url: str, headers: dict[str, str]
     ) -> tuple[int, list[str], bytes]:
+        if client.playing and method in {"OPTIONS", "GET_PARAMETER"}:
+            self._counters.add("rtsp_keepalives")
+            if self._faults.keepalive_refused:
+                return 454, [], b""
         if method == "OPTIONS":
             return 200, ["Public: OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"], b""
         if not self._admitted(method, headers):
@@ -286,6 +302,8 @@ class RtspServer:
         if method in known:
             return known[method](client, path.removesuffix("/track1"), headers)
         if method == "TEARDOWN":
+            self._counters.add("rtsp_teardowns")
+            self._sessions.pop(client.session, None)
             client.playing, client.session = False, ""
         return (200 if method in {"GET_PARAMETER", "SET_PARAMETER", "TEARDOWN"} else 501), [], b""
 
@@ -321,9 +339,18 @@ class RtspServer:
             return 461, [], b""
         if not self._live(path):
             return 404, [], b""
+        if self._is_full():
+            self._counters.add("rtsp_busy")
+            return 453, [], b""
         client.path, client.session = path, secrets.token_hex(8)
+        self._sessions[client.session] = client.heard_s
         client.channel = int(transport.split("interleaved=", 1)[1].partition("-")[0].partition(";")[0])
         return 200, [f"Transport: {transport}"], b""
+
+    def _is_full(self) -> bool:
+        silent_since = time.monotonic() - self.session_timeout_s
+        self._sessions = {name: heard_s for name, heard_s in self._sessions.items() if heard_s > silent_since}
+        return 0 < self._faults.most_sessions <= len(self._sessions)
 
     def _start_playing(self, client: _Client, path: str, _: dict[str, str]) -> tuple[int, list[str], bytes]:
         live = self._live(client.path)
