@@ -74,7 +74,7 @@ def know(
         serial=_said(information, "SerialNumber"),
         mac=_mac(device),
         name=_name(device),
-        endpoint=endpoint or said_endpoint,
+        endpoint=endpoint or said_endpoint or device.endpoint(),
     )
     return Camera(device.url, identity, device.clock_offset_s, sources)
 

@@ -147,8 +147,8 @@ class Device:
         """Return its WS-Discovery UUID, asked without a login; None when it would not say."""
         try:
             answer = self._call("devicemgmt", "GetEndpointReference")
-            return UUID(str(answer).strip().rpartition(":")[2])
-        except (CameraFault, CameraUnreachable, _Refused, ValueError):
+            return UUID(str(answer.GUID).strip().rpartition(":")[2])
+        except (CameraFault, CameraUnreachable, _Refused, AttributeError, ValueError):
             return None
 
     def device_information(self) -> Any:

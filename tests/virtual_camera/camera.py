@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.virtual_camera.clip import Clip
+from tests.virtual_camera.events import EventService
 from tests.virtual_camera.onvif import OnvifServer
 from tests.virtual_camera.rtsp import RtspServer
 from tests.virtual_camera.state import Counters, Faults, Identity, Login
@@ -31,6 +32,7 @@ class VirtualCamera:
         self.rtsp = RtspServer(
             clip, (address, rtsp_port), login=login, faults=self.faults, counters=self.counters
         )
+        self.events = EventService(self)
         self._http = OnvifServer(self, clip, onvif_port, login)
         self._responder = Responder(self) if discoverable else None
 

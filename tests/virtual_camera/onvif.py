@@ -30,6 +30,7 @@ _SOAP = "http://www.w3.org/2003/05/soap-envelope"
 _ENVELOPE = f"""<?xml version="1.0" encoding="UTF-8"?>
 <s:Envelope xmlns:s="{_SOAP}" xmlns:ter="http://www.onvif.org/ver10/error"
  xmlns:tds="http://www.onvif.org/ver10/device/wsdl" xmlns:trt="http://www.onvif.org/ver10/media/wsdl"
+ xmlns:tr2="http://www.onvif.org/ver20/media/wsdl"
  xmlns:tt="http://www.onvif.org/ver10/schema"><s:Body>{{body}}</s:Body></s:Envelope>"""
 _FAULT = (
     "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>ter:{code}</s:Value></s:Subcode></s:Code>"
@@ -43,6 +44,7 @@ class OnvifServer:
     def __init__(self, camera: VirtualCamera, clip: Clip, port: int, login: Login | None) -> None:
         self._camera, self._clip, self._login = camera, clip, login
         self._digest = Digest(login, qop=True) if login else None
+        self._stopping = threading.Event()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -51,6 +53,9 @@ class OnvifServer:
             wbufsize = -1  # head and body in one segment, or each answer waits 40 ms for an ACK
 
             def do_POST(self) -> None:
+                if server._camera.faults.http_silent:
+                    server._stopping.wait(30)
+                    return
                 size = min(int(self.headers.get("Content-Length", "0")), _MAX_REQUEST_BYTES)
                 server._reply(self, *server._soap(self, self.rfile.read(size)))
 
@@ -72,6 +77,7 @@ class OnvifServer:
         self._thread.start()
 
     def stop(self) -> None:
+        self._stopping.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join(5)
@@ -81,7 +87,10 @@ class OnvifServer:
         return datetime.fromtimestamp(time.time() + self._camera.faults.clock_offset_s, UTC)
 
     def _reply(self, request: BaseHTTPRequestHandler, status: int, kind: str, body: bytes) -> None:
-        request.send_response(status)
+        if self._camera.faults.dateless:
+            request.send_response_only(status)
+        else:
+            request.send_response(status)
         if status == 401 and self._digest and self._camera.faults.http_digest_only:
             request.send_header("WWW-Authenticate", self._digest.challenge())
         request.send_header("Content-Type", kind)
@@ -97,13 +106,21 @@ class OnvifServer:
         except (ET.ParseError, TypeError, IndexError):
             return self._fault(400, "WellFormed", "not a SOAP envelope")
         name = action.tag.rpartition("}")[2]
-        free = name == "GetSystemDateAndTime" and not self._camera.faults.time_needs_login
+        free = name in {"GetSystemDateAndTime", "GetEndpointReference"}  # "PRE_AUTH", ONVIF Core 5.9.4.3
+        free = free and not self._camera.faults.time_needs_login
         if not self._admitted(request, envelope) and not free:
             status = (
                 401 if self._camera.faults.http_digest_only or self._camera.faults.time_needs_login else 400
             )
-            return self._fault(status, "NotAuthorized", "Sender not Authorized")
+            return self._fault(status, "NotAuthorized", self._refusal())
+        told = self._camera.events.answer(name, envelope)
+        if told is not None:
+            return told
+        by_media2 = action.tag.startswith("{http://www.onvif.org/ver20/media/wsdl}")
+        if by_media2 and self._camera.faults.media2 in {"none", "broken"}:
+            return self._fault(400, "ActionNotSupported", name)
         answers: dict[str, Callable[[ET.Element], str]] = {
+            "GetEndpointReference": self._endpoint_reference,
             "GetSystemDateAndTime": self._date_and_time,
             "GetDeviceInformation": self._device_information,
             "GetCapabilities": self._capabilities,
@@ -111,8 +128,8 @@ class OnvifServer:
             "GetScopes": self._scopes,
             "GetNetworkInterfaces": self._network_interfaces,
             "GetVideoSources": self._video_sources,
-            "GetProfiles": self._profiles,
-            "GetStreamUri": self._stream_uri,
+            "GetProfiles": self._profiles2 if by_media2 else self._profiles,
+            "GetStreamUri": self._stream_uri2 if by_media2 else self._stream_uri,
             "GetSnapshotUri": self._snapshot_uri,
         }
         if name not in answers:
@@ -144,11 +161,26 @@ class OnvifServer:
             token = envelope.find(f".//{{{_WSSE}}}UsernameToken")
             judged = token is not None
             admitted = token is not None and self._token_right(token)
+        admitted = admitted and not self._is_locked()
         if judged:
             counters.add("soap_credentialed")
             if not admitted:
                 counters.add("soap_wrong")
         return admitted
+
+    def _is_locked(self) -> bool:
+        limit, counters = self._camera.faults.locks_after, self._camera.counters
+        return 0 < limit <= counters.soap_wrong + counters.rtsp_wrong
+
+    def _refusal(self) -> str:
+        faults, counters = self._camera.faults, self._camera.counters
+        if self._is_locked():
+            return "The account is locked"
+        if faults.locks_after and counters.soap_wrong:
+            return (
+                f"Sender not Authorized. You still have {faults.locks_after - counters.soap_wrong} attempt(s)"
+            )
+        return "Sender not Authorized"
 
     def _token_right(self, token: ET.Element) -> bool:
         """WS-Security UsernameToken Profile 1.0: Base64(SHA-1(nonce + created + password))."""
@@ -174,7 +206,7 @@ class OnvifServer:
         return f"http://{self._host()}:{self.port}"
 
     def _date_and_time(self, _: ET.Element) -> str:
-        now = self._now()
+        now = self._now() + timedelta(seconds=self._camera.faults.local_time_s)
         return (
             "<tds:GetSystemDateAndTimeResponse><tds:SystemDateAndTime><tt:DateTimeType>NTP</tt:DateTimeType>"
             "<tt:DaylightSavings>false</tt:DaylightSavings><tt:TimeZone><tt:TZ>UTC-7</tt:TZ></tt:TimeZone>"
@@ -192,6 +224,11 @@ class OnvifServer:
             "<tds:HardwareId>VC-1</tds:HardwareId></tds:GetDeviceInformationResponse>"
         )
 
+    def _endpoint_reference(self, _: ET.Element) -> str:
+        guid = f"urn:uuid:{self._camera.identity.endpoint}"
+        name = "tds:GetEndpointReferenceResponse"
+        return f"<{name}><tds:GUID>{guid}</tds:GUID></{name}>"
+
     def _capabilities(self, _: ET.Element) -> str:
         base = self._http_base()
         return (
@@ -204,11 +241,16 @@ class OnvifServer:
 
     def _services(self, _: ET.Element) -> str:
         base = self._http_base()
+        media2 = self._camera.faults.media2
+        names = ["ver10/device"]
+        names += ["ver10/media"] if media2 != "only" else []
+        names += ["ver20/media"] if media2 != "none" else []
+        names += [] if self._camera.events.absent else ["ver10/events"]
         entries = "".join(
-            f"<tds:Service><tds:Namespace>http://www.onvif.org/ver10/{name}/wsdl</tds:Namespace>"
-            f"<tds:XAddr>{base}/onvif/{name}_service</tds:XAddr><tds:Version><tt:Major>2</tt:Major>"
-            "<tt:Minor>60</tt:Minor></tds:Version></tds:Service>"
-            for name in ("device", "media")
+            f"<tds:Service><tds:Namespace>http://www.onvif.org/{name}/wsdl</tds:Namespace>"
+            f"<tds:XAddr>{base}/onvif/{name.rpartition('/')[2]}_service</tds:XAddr>"
+            "<tds:Version><tt:Major>2</tt:Major><tt:Minor>60</tt:Minor></tds:Version></tds:Service>"
+            for name in names
         )
         return f"<tds:GetServicesResponse>{entries}</tds:GetServicesResponse>"
 
@@ -254,7 +296,7 @@ class OnvifServer:
             f"<tt:UseCount>2</tt:UseCount><tt:SourceToken>VS{source}</tt:SourceToken>"
             f'<tt:Bounds x="0" y="0" width="{width}" height="{height}"/></tt:VideoSourceConfiguration>'
             f'<tt:VideoEncoderConfiguration token="VEC{name}{source}"><tt:Name>{name}</tt:Name>'
-            "<tt:UseCount>1</tt:UseCount><tt:Encoding>H264</tt:Encoding>"
+            f"<tt:UseCount>1</tt:UseCount><tt:Encoding>{self._camera.faults.said_encoding}</tt:Encoding>"
             f"<tt:Resolution><tt:Width>{track.width}</tt:Width><tt:Height>{track.height}</tt:Height>"
             "</tt:Resolution><tt:Quality>4</tt:Quality><tt:RateControl>"
             f"<tt:FrameRateLimit>{track.fps:.0f}</tt:FrameRateLimit><tt:EncodingInterval>1</tt:EncodingInterval>"
@@ -267,15 +309,43 @@ class OnvifServer:
         )
 
     def _stream_uri(self, action: ET.Element) -> str:
+        return f"<trt:GetStreamUriResponse>{_media_uri(escape(self._uri(action)))}</trt:GetStreamUriResponse>"
+
+    def _uri(self, action: ET.Element) -> str:
         token = next((item.text for item in action.iter() if item.tag.endswith("}ProfileToken")), "") or ""
         name, source = token.rstrip("0123456789"), token.lstrip("mainsub")
         uri = f"rtsp://{self._host()}:{self._camera.rtsp.port}/{source}/{name}"
         if self._camera.faults.untidy_uri:
             uri = f"\n {uri}?a=1&amp;b=2 \n"
-        return f"<trt:GetStreamUriResponse>{_media_uri(escape(uri))}</trt:GetStreamUriResponse>"
+        return uri
+
+    def _profiles2(self, _: ET.Element) -> str:
+        entries = "".join(
+            self._profile2(source, name)
+            for source in range(1, self._camera.faults.video_sources + 1)
+            for name in ("main", "sub")
+        )
+        return f"<tr2:GetProfilesResponse>{entries}</tr2:GetProfilesResponse>"
+
+    def _profile2(self, source: int, name: str) -> str:
+        track = self._clip.main if name == "main" else self._clip.sub
+        return (
+            f'<tr2:Profiles token="{name}{source}" fixed="true"><tr2:Name>{name} {source}</tr2:Name>'
+            f'<tr2:Configurations><tr2:VideoSource token="VSC{source}"><tt:Name>lens</tt:Name>'
+            f"<tt:UseCount>2</tt:UseCount><tt:SourceToken>VS{source}</tt:SourceToken></tr2:VideoSource>"
+            f'<tr2:VideoEncoder token="VEC{name}{source}" GovLength="20"><tt:Name>{name}</tt:Name>'
+            "<tt:UseCount>1</tt:UseCount><tt:Encoding>H265</tt:Encoding>"
+            f"<tt:Resolution><tt:Width>{track.width}</tt:Width><tt:Height>{track.height}</tt:Height>"
+            "</tt:Resolution><tt:Quality>4</tt:Quality></tr2:VideoEncoder></tr2:Configurations></tr2:Profiles>"
+        )
+
+    def _stream_uri2(self, action: ET.Element) -> str:
+        uri = escape(self._uri(action))
+        return f"<tr2:GetStreamUriResponse><tr2:Uri>{uri}</tr2:Uri></tr2:GetStreamUriResponse>"
 
     def _snapshot_uri(self, _: ET.Element) -> str:
-        uri = _media_uri(f"{self._http_base()}/snapshot.jpg")
+        uri = _media_uri(escape(self._camera.faults.snapshot_uri) or f"{self._http_base()}/snapshot.jpg")
+        self._camera.counters.add("snapshots")
         return f"<trt:GetSnapshotUriResponse>{uri}</trt:GetSnapshotUriResponse>"
 
     def _snapshot(self, request: BaseHTTPRequestHandler) -> tuple[int, str, bytes]:
