@@ -13,6 +13,8 @@ import psutil
 WIDEST_UNASKED = (
     22  # 1022 hosts: the largest LAN of a house or shop; a /16 would take minutes and look like an attack
 )
+# RFC 1918; `is_private` of the standard library also takes networks for documentation, tests and link-local
+_PRIVATE = tuple(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _ARP = Path("/proc/net/arp")  # answers of the kernel, no packet and no root needed
 _COMPLETE = 0x2  # ATF_COM of if_arp.h: the neighbour has answered
 
@@ -42,8 +44,8 @@ def own_networks() -> tuple[IPv4Interface, ...]:
 
 
 def may_be_searched(network: IPv4Network) -> bool:
-    """Only a private network is: never the internet, loopback or link-local."""
-    return network.is_private and not (network.is_loopback or network.is_link_local)
+    """Only a household's own addresses are: never the internet, a provider's network, or link-local."""
+    return any(network.subnet_of(private) for private in _PRIVATE)
 
 
 def searched_unasked(interfaces: Iterable[IPv4Interface]) -> tuple[IPv4Network, ...]:

@@ -121,6 +121,8 @@ def test_of_a_large_network_only_the_part_around_us_is_searched() -> None:
         ("127.0.0.0/24", False),
         ("169.254.0.0/16", False),
         ("0.0.0.0/0", False),
+        ("100.64.0.0/24", False),  # a provider's, behind carrier-grade NAT
+        ("192.0.2.0/24", False),
     ],
 )
 def test_only_a_private_network_is_searched(network: str, allowed: bool) -> None:
