@@ -10,6 +10,7 @@ COMMANDS = (
     Command("enroll", "agent.commands.enroll", "help.agent.enroll"),
     Command("discover", "agent.commands.discover", "help.agent.discover"),
     Command("cameras", "agent.commands.cameras", "help.agent.cameras"),
+    Command("aim", "agent.commands.aim", "help.agent.aim"),
     Command("model", "agent.commands.model", "help.agent.model"),
     Command("run", "agent.commands.run", "help.agent.run"),
     Command("doctor", "agent.commands.doctor", "help.agent.doctor"),

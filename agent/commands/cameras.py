@@ -106,7 +106,7 @@ def list_cameras(
 @app.command(help=both("help.cameras.remove"))
 def remove(names: Annotated[list[str], typer.Argument(help=both("help.cameras.name"))]) -> None:
     folder = home()
-    for entry in [_entry(folder, name) for name in names]:
+    for entry in [entry_of(folder, name) for name in names]:
         _remove_one(folder, entry)
         say("cameras.removed", name=entry.name)
 
@@ -115,7 +115,7 @@ def remove(names: Annotated[list[str], typer.Argument(help=both("help.cameras.na
 def login(name: Annotated[str, typer.Argument(help=both("help.cameras.name"))]) -> None:
     """One try with what was typed; it is kept only if the camera takes it. A recorder's channels share it."""
     folder = home()
-    entry = _entry(folder, name)
+    entry = entry_of(folder, name)
     typed = _ask_login()
     facts = look(guard.detect_address(entry, typed, SystemClock()), SystemClock())
     if typed:
@@ -268,7 +268,7 @@ def _written(facts: StreamFacts) -> str:
     return f"{facts.width}x{facts.height} {facts.codec} {facts.fps:g} fps"
 
 
-def _entry(folder: Path, name: str) -> CameraEntry:
+def entry_of(folder: Path, name: str) -> CameraEntry:
     entries = {entry.name: entry for entry in register.load(folder)}
     if name not in entries:
         near = difflib.get_close_matches(name, entries, n=1, cutoff=0.0)
