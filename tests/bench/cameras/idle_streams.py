@@ -4,7 +4,8 @@
 
 The real agent (`agent run`, enrolled at a real station, model loaded, motion gate on) and Debian's
 `motion` look in turn, in the same run, at the same sub streams: 640x360, 10 fps, H.264, RTSP over TCP.
-CPU is what the kernel charged to the process; cameras and station are other processes. `parked`
+CPU is what the kernel charged to the process; cameras and station are other processes. The floor is a
+program that decodes the frames and does nothing with them. `parked`
 shows a street full of standing cars, `--main` holds the 720p main stream open as well, as a house with
 two streams per camera does (motion has no use for one).
 """
@@ -69,6 +70,7 @@ def main() -> None:
             for measured in (
                 _of_agent(street, cameras[:count], options),
                 _of_motion(street, cameras[:count], options.seconds),
+                _of_decoding(street, cameras[:count], options.seconds),
             )
         ]
     print(f"\nscene {options.scene}, {options.seconds:g} s each, sub stream 640x360 at 10 fps")
@@ -104,6 +106,14 @@ def _of_motion(street: Street, cameras: list[dict[str, Any]], seconds: float) ->
         return _measured("motion", process, cameras, seconds)
 
 
+def _of_decoding(street: Street, cameras: list[dict[str, Any]], seconds: float) -> Cost:
+    urls = [camera["sub"] for camera in cameras]
+    with _running(
+        street, "decoding", [sys.executable, "-m", "tests.bench.cameras.decode_only", *urls]
+    ) as process:
+        return _measured("decoding", process, cameras, seconds)
+
+
 def _configure_motion(folder: Path, urls: list[str]) -> Path:
     """Debian's defaults, but nothing is written and nothing served."""
     folder.mkdir(parents=True)
@@ -133,7 +143,8 @@ def _configure_motion(folder: Path, urls: list[str]) -> Path:
 
 @contextmanager
 def _running(street: Street, name: str, command: list[str]) -> Iterator[psutil.Process]:
-    child = street.children.start(name, command, street.environment)
+    environment = street.environment | {"PYTHONPATH": str(REPOSITORY)}
+    child = street.children.start(name, command, environment)
     try:
         yield psutil.Process(child.pid)
     finally:
@@ -170,7 +181,7 @@ def _sleep(process: psutil.Process, seconds: float) -> None:
 
 def _report(costs: list[Cost]) -> None:
     print(
-        f"{'system':8}{'cameras':>8}{'CPU % core':>12}{'per camera':>12}{'CPU s/cam-min':>15}"
+        f"{'system':9}{'cameras':>8}{'CPU % core':>12}{'per camera':>12}{'CPU s/cam-min':>15}"
         f"{'RSS MB':>8}{'PSS MB':>8}{'+RSS/cam':>10}{'threads':>9}"
     )
     first = {cost.system: cost for cost in reversed(costs)}
@@ -179,14 +190,15 @@ def _report(costs: list[Cost]) -> None:
         more = cost.cameras - base.cameras
         further = f"{(cost.rss_mb - base.rss_mb) / more:.1f}" if more else ""
         print(
-            f"{cost.system:8}{cost.cameras:8}{cost.cpu_percent:12.1f}{each:12.2f}{each * 0.6:15.2f}"
+            f"{cost.system:9}{cost.cameras:8}{cost.cpu_percent:12.1f}{each:12.2f}{each * 0.6:15.2f}"
             f"{cost.rss_mb:8.0f}{cost.pss_mb:8.0f}{further:>10}{cost.threads:9}   {cost.note}"
         )
-    for agent, motion in zip(costs[::2], costs[1::2], strict=True):
-        print(
-            f"agent / motion on {agent.cameras}: CPU {agent.cpu_percent / motion.cpu_percent:.2f}x   "
-            f"RSS {agent.rss_mb / motion.rss_mb:.2f}x"
-        )
+    for agent, *others in zip(*(costs[at :: len(first)] for at in range(len(first))), strict=True):
+        for other in others:
+            print(
+                f"agent / {other.system} on {agent.cameras}: "
+                f"CPU {agent.cpu_percent / other.cpu_percent:.2f}x   RSS {agent.rss_mb / other.rss_mb:.2f}x"
+            )
 
 
 def _start_camera(street: Street, name: str) -> dict[str, Any]:
