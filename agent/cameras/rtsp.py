@@ -177,7 +177,8 @@ class _Decoder:
         self.whole, self._key_s = True, seen_s
 
     def _frame(self, picture: VideoFrame, seen_s: float) -> Frame:
-        image = cast(Image, self._convert.reformat(picture, format="bgr24").to_ndarray())
+        # one thread: by itself FFmpeg keeps a pool per camera, and wakes all of it for each small picture
+        image = cast(Image, self._convert.reformat(picture, format="bgr24", threads=1).to_ndarray())
         if self._masks:
             image = self._masks.blackened(image)
         captured_at = self._wall_at_zero + timedelta(seconds=seen_s)
