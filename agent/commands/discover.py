@@ -89,9 +89,10 @@ def _network(typed: str) -> IPv4Network:
 
 
 def _table(found: Sequence[Found], known: tuple[CameraEntry, ...]) -> Table:
-    table = Table(box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("address", "name", "model", "mac", "state"):
-        table.add_column(text(f"discover.{column}"), overflow="fold")
+        whole = column in {"address", "mac"}  # what is typed or compared is never folded
+        table.add_column(text(f"discover.{column}"), no_wrap=whole, overflow="fold")
     for one in found:
         said, name = one.candidate, _name_in(known, one)
         state = text("discover.added", None, name=name) if name else text(f"discover.state-{one.state}")

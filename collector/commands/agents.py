@@ -40,9 +40,9 @@ def agents(
 
 
 def _row(report: AgentReport, now: datetime) -> tuple[str, ...]:
-    skew_s = report.clock_skew_s
+    skew_s, title = report.clock_skew_s, report.title or text("agents.unregistered")
     return (
-        "\n".join(filter(None, (report.site, report.title or text("agents.unregistered"), report.hamlet))),
+        "\n".join(dict.fromkeys(filter(None, (report.site, title, report.hamlet)))),  # title may be the name
         ago(report.heard_at, now) if report.heard_at else text("agents.never"),
         _cameras(report),
         number(report.heartbeat.outbox_waiting) if report.heartbeat else "",
