@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from pydantic import SecretStr
+
 from tests.virtual_camera.clip import Clip
 from tests.virtual_camera.events import EventService
 from tests.virtual_camera.onvif import OnvifServer
@@ -29,6 +31,7 @@ class VirtualCamera:
     ) -> None:
         self.identity, self.faults, self.counters = Identity(name), Faults(), Counters()
         self.address = address
+        self._login = login
         self.rtsp = RtspServer(
             clip, (address, rtsp_port), login=login, faults=self.faults, counters=self.counters
         )
@@ -47,6 +50,17 @@ class VirtualCamera:
     def stream_url(self, name: str) -> str:
         """Address of `main` or `sub`, without credentials."""
         return f"rtsp://{self.address}:{self.rtsp.port}/{name}"
+
+    @property
+    def password(self) -> SecretStr:
+        return SecretStr(self._login.password if self._login else "")
+
+    def change_password(self, password: str) -> None:
+        """As somebody does in the camera's app; who is watching is thrown out."""
+        assert self._login
+        self._login = Login(self._login.user, password)
+        self._http.login = self.rtsp.login = self._login
+        self.rtsp.drop_connections()
 
     def start(self) -> Self:
         self.rtsp.start()

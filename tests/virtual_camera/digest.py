@@ -21,7 +21,7 @@ class Digest:
     """One realm and its nonces."""
 
     def __init__(self, login: Login, *, qop: bool) -> None:
-        self._login, self._qop = login, qop
+        self.login, self._qop = login, qop
         self._nonces: set[str] = set()
 
     def challenge(self) -> str:
@@ -36,13 +36,13 @@ class Digest:
         given = urllib.request.parse_keqv_list(urllib.request.parse_http_list(header[7:]))
         if given.get("nonce") not in self._nonces:
             return Verdict.STALE
-        ha1 = _md5(f"{self._login.user}:IP Camera:{self._login.password}")
+        ha1 = _md5(f"{self.login.user}:IP Camera:{self.login.password}")
         ha2 = _md5(f"{method}:{given.get('uri', '')}")
         middle = given["nonce"]
         if "qop" in given:
             middle += f":{given.get('nc')}:{given.get('cnonce')}:{given['qop']}"
         right = _md5(f"{ha1}:{middle}:{ha2}")
-        if given.get("username") == self._login.user and secrets.compare_digest(
+        if given.get("username") == self.login.user and secrets.compare_digest(
             right, given.get("response", "")
         ):
             return Verdict.RIGHT

@@ -73,6 +73,14 @@ class OnvifServer:
         self.port = int(self._http.server_address[1])
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
 
+    @property
+    def login(self) -> Login | None:
+        return self._login
+
+    @login.setter
+    def login(self, login: Login) -> None:
+        self._login, self._digest = login, Digest(login, qop=True)
+
     def start(self) -> None:
         self._thread.start()
 

@@ -140,6 +140,14 @@ class RtspServer:
         self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._run, name="virtual-rtsp", daemon=True)
 
+    @property
+    def login(self) -> Login | None:
+        return self._digest.login if self._digest else None
+
+    @login.setter
+    def login(self, login: Login) -> None:
+        self._digest = Digest(login, qop=False)
+
     def start(self) -> None:
         self._thread.start()
         self._ready.wait()

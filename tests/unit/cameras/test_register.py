@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import pytest
 from hypothesis import given
@@ -124,19 +126,55 @@ def test_a_login_comes_back_as_it_was_typed(tmp_path: Path) -> None:
     assert credentials.load(tmp_path, "yard") is None
 
 
-def test_a_refusal_outlives_the_program_until_a_person_types_again(tmp_path: Path) -> None:
+def test_a_refusal_outlives_the_program_until_a_person_types_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     credentials.save(tmp_path, "gate", LOGIN)
     running = credentials.load(tmp_path, "gate")
     assert running is not None
     running.refuse()
+    monkeypatch.setattr(credentials, "_shared", WeakValueDictionary())  # as after a restart
     restarted = credentials.load(tmp_path, "gate")
     assert restarted is not None
+    assert restarted is not running
     assert restarted.refused
     assert running.renewed() is None
-    credentials.save(tmp_path, "gate", Credential("admin", SecretStr("new")))
+    credentials.save(tmp_path, "gate", LOGIN)  # the same password: it was the camera that was locked
     fresh = running.renewed()
     assert fresh is not None
-    assert fresh.password.get_secret_value() == "new"
+    assert not fresh.refused
+
+
+def test_everybody_who_loads_a_login_shares_it_until_it_is_typed_anew(tmp_path: Path) -> None:
+    credentials.save(tmp_path, "recorder-1", LOGIN)
+    first, second = credentials.load(tmp_path, "recorder-1"), credentials.load(tmp_path, "recorder-1")
+    assert first is second
+    credentials.save(tmp_path, "recorder-1", LOGIN)
+    assert credentials.load(tmp_path, "recorder-1") is not first
+
+
+def test_a_full_disk_does_not_make_a_refused_password_good_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials.save(tmp_path, "gate", LOGIN)
+    running = credentials.load(tmp_path, "gate")
+    assert running is not None
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(credentials, "write_atomically", full)
+    running.refuse()
+    assert running.renewed() is None
+
+
+def test_a_login_leaves_with_the_channel_it_was_named_after_only_in_name(tmp_path: Path) -> None:
+    credentials.save(tmp_path, "recorder-1", LOGIN)
+    credentials.rename(tmp_path, "recorder-1", "recorder-2")
+    assert credentials.load(tmp_path, "recorder-1") is None
+    kept = credentials.load(tmp_path, "recorder-2")
+    assert kept is not None
+    assert kept.password == LOGIN.password
 
 
 def test_a_late_refusal_does_not_touch_the_login_typed_since(tmp_path: Path) -> None:
