@@ -37,6 +37,6 @@ def aim_hints(image: Image) -> tuple[str, ...]:
 def _sky_rows(grey: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> float:
     """Share of the height, from the top down, that is bright and smooth."""
     smooth = np.abs(cv2.Laplacian(cv2.blur(grey, (5, 5)), cv2.CV_32F)).mean(axis=1) < _SKY_STRUCTURE / 2
-    bright = np.median(grey, axis=1) > max(110.0, float(np.median(grey)))
+    bright = np.median(grey, axis=1) >= max(110.0, float(np.median(grey)))
     ground = np.flatnonzero(~(smooth & bright))
     return float(ground[0] if ground.size else len(grey)) / len(grey)
