@@ -31,6 +31,8 @@ KNOWN: dict[str, Severity] = {
     "certificate-expiring": Severity.BROKEN,
     # cameras
     "no-cameras": Severity.BROKEN,
+    "camera-connecting": Severity.PASSING,
+    "camera-other": Severity.PASSING,
     "unreachable": Severity.BROKEN,
     "refused": Severity.BROKEN,
     "wrong-password": Severity.BROKEN,
@@ -48,6 +50,9 @@ KNOWN: dict[str, Severity] = {
     "camera-events-lost": Severity.PASSING,
     "camera-says-tampered": Severity.PASSING,
     "camera-says-broken": Severity.BROKEN,
+    "frigate-unreachable": Severity.PASSING,
+    "frigate-login": Severity.BROKEN,
+    "frigate-unconfirmed": Severity.PASSING,
     # the box
     "model-missing": Severity.BROKEN,
     "model-changed": Severity.BROKEN,

@@ -14,6 +14,7 @@ from uuid6 import uuid7
 from agent.cameras import credentials, guard, register
 from agent.cameras.camera_events import CameraEvents, HintMark
 from agent.cameras.follow import Followed, Follower
+from agent.cameras.frigate import Frigate, open_frigate
 from agent.cameras.listening import listeners
 from agent.cameras.masks import LiveMasks
 from agent.cameras.pictures import MainPictures
@@ -47,6 +48,12 @@ _TICK_S = 1.0
 
 class NoCameras(NeedsFixing):
     key = "no-cameras"
+
+
+class CameraTwice(NeedsFixing):
+    """The same name in the register and in `[frigate]`, or twice in the latter."""
+
+    key = "camera-twice"
 
 
 class ThreadLate(TryLater):
@@ -88,7 +95,8 @@ class Agent:
         self._identity = identity.load(home)
         self._arrived = threading.Event()
         self._cameras = [self._camera(entry) for entry in register.load(home)]
-        if not self._cameras:
+        self._frigate = self._open_frigate()
+        if not self._cameras and not self._frigate:
             raise NoCameras
         self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
         self._listeners = self._listen()
@@ -109,6 +117,8 @@ class Agent:
             arrived=self._arrived,
             is_synchronised=is_synchronised,
         )
+        if self._frigate:
+            self._watch.add_claims(self._frigate, self._detector, self._identity.site)
 
     def run(self, stop: threading.Event) -> None:
         """Start every part, feed the watchdog while all make progress, stop in order.
@@ -136,6 +146,8 @@ class Agent:
                 camera.pictures.start()
         for listener in self._listeners:
             listener.start()
+        if self._frigate:
+            self._frigate.start()
         self._follower.start()
 
     def _stop(self) -> None:
@@ -148,6 +160,8 @@ class Agent:
                 camera.pictures.stop()
         for listener in self._listeners:
             listener.stop()
+        if self._frigate:
+            self._frigate.stop()
         self._watch.stop()
         self._publisher.stop()
         self._outbox.close()
@@ -172,8 +186,21 @@ class Agent:
         )
         pictures = None
         if entry.picture_url != entry.detect_url:
-            pictures = MainPictures(entry.name, entry.picture_address(credential), self._clock, masks)
+            address = guard.picture_address(entry, credential, self._clock)
+            pictures = MainPictures(entry.name, address, self._clock, masks)
         return _Camera(entry, slot, stream, pictures, ImageCheck(self._home, entry.name, masks), HintMark())
+
+    def _open_frigate(self) -> Frigate | None:
+        """A camera is watched by one of us: watched by both, everybody would be told of twice."""
+        settings = self._settings.frigate
+        if settings is None:
+            return None
+        ours = {camera.entry.name for camera in self._cameras}
+        names = list(settings.cameras.values())
+        if twice := [name for name in names if name in ours or names.count(name) > 1]:
+            raise CameraTwice(name=twice[0])
+        client_id = f"anninh-{self._identity.site}"
+        return open_frigate(self._home, settings, self._clock, arrived=self._arrived, client_id=client_id)
 
     def _listen(self) -> set[CameraEvents]:
         """Hear what the cameras themselves have seen."""
@@ -233,7 +260,10 @@ class Agent:
             memory_mb=body.memory_mb,
             disk_free_mb=body.disk_free_mb,
             temperature_c=body.temperature_c,
-            cameras=tuple(camera.health(now_s) for camera in self._cameras),
+            cameras=(
+                *(camera.health(now_s) for camera in self._cameras),
+                *(self._frigate.health() if self._frigate else ()),
+            ),
         )
         self._write_status(heartbeat)
         return heartbeat

@@ -6,11 +6,35 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from shared.identity import CameraName
 from shared.settings import Settings
 
 DEFAULT_HOME = Path("/var/lib/anninh-agent")  # systemd's StateDirectory
+
+
+class FrigateSettings(BaseModel):
+    """`[frigate]` in `agent.toml`: a Frigate that watches some of this site's cameras already."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[
+        str,
+        Field(pattern=r"^https?://[^/@\s]+$", description="Its address, http://host:5000, without a login."),
+    ]
+    cameras: Annotated[
+        dict[str, CameraName],
+        Field(min_length=1, description="Its name of a camera, and ours, one word each."),
+    ]
+    mqtt_host: Annotated[str, Field(min_length=1, description="The broker it publishes to.")]
+    mqtt_port: Annotated[int, Field(ge=1, le=65535, description="The broker's port.")] = 1883
+    topic_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$", description="What its topics begin with.")] = (
+        "frigate"
+    )
+    certificate: Annotated[
+        Path | None, Field(description="PEM file of the certificate it shows, where it signed its own.")
+    ] = None
 
 
 class AgentSettings(Settings):
@@ -32,6 +56,9 @@ class AgentSettings(Settings):
     window_kb: Annotated[
         int, Field(ge=16, le=4096, description="Unacknowledged kilobytes on the wire at most.")
     ] = 64
+    frigate: Annotated[
+        FrigateSettings | None, Field(description="A Frigate whose events are taken in, none by default.")
+    ] = None
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="What the journal is told.")
     ] = "INFO"

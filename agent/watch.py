@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
+from uuid6 import uuid7
+
 from agent.cameras.reference import ImageCheck
 from agent.uplink.outbox import Outbox
+from agent.vision.claim import Claim, judge
 from agent.vision.detect import Detection, Detector
 from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Occurrence, Pipeline
@@ -40,6 +43,13 @@ class PictureSource(Protocol):
     """Where the main stream's picture of a moment can be had (`agent.cameras.pictures`)."""
 
     def at(self, monotonic_s: float) -> Image | None: ...
+
+
+class ClaimSource(Protocol):
+    """What somebody else says it has seen, to be judged (`agent.cameras.frigate.Frigate`)."""
+
+    def take(self) -> Claim | None: ...
+    def judged(self, claim: Claim, occurrence: Occurrence | None) -> None: ...
 
 
 class HintSource(Protocol):
@@ -107,6 +117,7 @@ class Watch:
         self._boot_id = boot_id
         self._arrived = arrived
         self._is_synchronised = is_synchronised
+        self._claims: tuple[ClaimSource, Detector, str] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vision", daemon=True)
         self.mark_s = clock.monotonic()
@@ -125,7 +136,7 @@ class Watch:
 
     def round(self) -> int:
         """Look once at every camera that has something new; return how many had."""
-        looked = 0
+        looked = self._judge()
         for watched in self._cameras:
             frame = watched.frames.take(0)
             now_s = self._clock.monotonic()
@@ -134,14 +145,35 @@ class Watch:
                 watched.seen_s, watched.ended = now_s, False
                 if watched.hints and (hinted_s := watched.hints.take()) is not None:
                     watched.pipeline.hint(hinted_s)
-                self._keep_all(
-                    watched, watched.pipeline.step(frame, self._reading(watched, frame.monotonic_s))
-                )
+                reading = self._reading(watched.clock_offset_s, frame.monotonic_s)
+                self._keep_all(watched, watched.pipeline.step(frame, reading))
                 if watched.image_check:
                     watched.image_check.look(frame)
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
                 self._end(watched)
         return looked
+
+    def add_claims(self, source: ClaimSource, detector: Detector, site: str) -> None:
+        """Judge also what somebody else has seen. Before `start`."""
+        self._claims = (source, detector, site)
+
+    def _judge(self) -> int:
+        """Judge one claim, if there is one; whatever happens, its source hears of it."""
+        if self._claims is None:
+            return 0
+        source, detector, site = self._claims
+        claim = source.take()
+        if claim is None:
+            return 0
+        occurrence = None
+        try:
+            reading = self._reading(None, self._clock.monotonic())
+            occurrence = judge(claim, detector, site, reading, uuid7)
+            if occurrence:
+                self._keep(occurrence, None)
+        finally:
+            source.judged(claim, occurrence)
+        return 1
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -158,28 +190,28 @@ class Watch:
     def _end(self, watched: Watched) -> None:
         if not watched.ended:
             watched.ended = True
-            reading = self._reading(watched, self._clock.monotonic())
+            reading = self._reading(watched.clock_offset_s, self._clock.monotonic())
             self._keep_all(watched, watched.pipeline.finish(reading))
 
-    def _reading(self, watched: Watched, monotonic_s: float) -> ClockReading:
+    def _reading(self, offset_s: float | None, monotonic_s: float) -> ClockReading:
         return ClockReading(
             boot_id=self._boot_id,
             monotonic_s=round(monotonic_s, 3),
             quality=ClockQuality.SYNCED if self._is_synchronised() else ClockQuality.UNSYNCED,
-            camera_offset_s=watched.clock_offset_s,
+            camera_offset_s=offset_s,
         )
 
     def _keep_all(self, watched: Watched, occurrences: list[Occurrence]) -> None:
         for occurrence in occurrences:
-            self._keep(watched, occurrence)
+            self._keep(occurrence, watched.pictures)
 
-    def _keep(self, watched: Watched, occurrence: Occurrence) -> None:
+    def _keep(self, occurrence: Occurrence, pictures: PictureSource | None) -> None:
         """Bind the best picture to the event by its hash and put both on disk together."""
         event, view = occurrence.event, occurrence.view
         if view is None:
             kept = self._outbox.put(event)
         else:
-            full = watched.pictures.at(view.monotonic_s) if watched.pictures else None
+            full = pictures.at(view.monotonic_s) if pictures else None
             encoded = encode(view.image if full is None else full, view.box)
             announced = event.model_copy(update={"thumbnail": encoded.announced(view.captured_at)})
             kept = self._outbox.put(announced, encoded.jpeg)
@@ -187,7 +219,7 @@ class Watch:
         log.info(
             "event",
             extra={
-                "camera": watched.camera,
+                "camera": event.camera,
                 "event": str(event.event_id),
                 "phase": event.phase.value,
                 "kind": event.kind.value,
