@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from agent.cameras.credentials import Credential
 from agent.cameras.identity import Traits, mac_of_neighbour
 from agent.cameras.register import CameraEntry
-from agent.cameras.soap import endpoint_at
 from agent.cameras.stream import StreamAddress, StreamRefused, StreamUnreachable
 from shared.clock import Clock
 
@@ -55,6 +54,8 @@ def check(entry: CameraEntry, clock: Clock) -> None:
         raise StreamUnreachable(host=host, reason=error.strerror or "no answer") from None
     if not mac or not entry.mac or mac == entry.mac:
         return
+    from agent.cameras.soap import endpoint_at  # here: zeep's 20 MB are for the rare day somebody is swapped
+
     seen = Traits(mac=mac, endpoint=endpoint_at(entry.onvif_url, clock))
     if seen.endpoint is None or seen.endpoint != entry.endpoint:
         raise CameraSwapped(host=host, name=entry.name)
