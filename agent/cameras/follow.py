@@ -52,9 +52,11 @@ class Followed:
 def found_again(lost: Sequence[CameraEntry], seen: Iterable[Sighting]) -> dict[str, str]:
     """Return the new host of each lost camera that was seen at exactly one other address.
 
-    A MAC seen at several addresses is a Wi-Fi repeater's, and tells nobody apart.
+    A MAC seen at several addresses is a Wi-Fi repeater's, and tells nobody apart; but that of the lost
+    camera at its old address is only what the kernel remembers.
     """
-    sightings = tuple({sighting.host: sighting for sighting in seen}.values())
+    traces = {(entry.host, entry.mac) for entry in lost}
+    sightings = tuple(one for one in seen if (one.host, one.traits.mac) not in traces)
     macs = Counter(sighting.traits.mac for sighting in sightings)
     hosts: dict[str, str] = {}
     for entry in lost:

@@ -52,6 +52,7 @@ def test_being_the_same_is_mutual_and_certain_only_with_a_trait_in_common(one: T
         ([seen("10.0.0.9", "", 1)], "10.0.0.9"),  # the other side of a router
         ([seen("10.0.0.9", MAC, 2)], "10.0.0.9"),  # draws a new UUID at every start
         ([seen("10.0.0.9", OTHER_MAC, 2)], None),
+        ([seen("10.0.0.9", MAC), seen("10.0.0.7", MAC)], "10.0.0.9"),  # the kernel still remembers it
         ([seen("10.0.0.7", MAC, 1)], None),  # where it was: it has not moved
         ([seen("10.0.0.9", MAC, 2), seen("10.0.0.8", MAC, 3)], None),  # a repeater's MAC tells nothing
         ([seen("10.0.0.9", MAC, 1), seen("10.0.0.8", MAC, 3)], "10.0.0.9"),  # but the UUID does
