@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from agent.cameras import register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
-from agent.health import Problem
+from agent.health import KNOWN, Problem
 from agent.settings import AgentSettings
 from agent.uplink import identity
 from agent.uplink.identity import Identity, NotEnrolled
@@ -106,11 +106,17 @@ def _cameras(home: Path, heartbeat: Heartbeat | None) -> list[Problem]:
     ]
     if heartbeat:
         problems += [
-            Problem(camera.cause, camera.camera)
+            _camera_problem(camera.cause, camera.camera)
             for camera in heartbeat.cameras
             if camera.state is not CameraState.OK and camera.cause
         ]
     return problems
+
+
+def _camera_problem(cause: str, camera: str) -> Problem:
+    """A cause is a code of `agent.health`, except that a camera's connecting is not the station's."""
+    code = {"connecting": "camera-connecting"}.get(cause, cause)
+    return Problem(code, camera) if code in KNOWN else Problem("camera-other", camera, {"code": cause})
 
 
 def _station(ours: Identity) -> list[Problem]:

@@ -1,0 +1,66 @@
+"""What `agent doctor` and the station say of a camera, whatever code it came with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.cameras import register
+from agent.cameras.register import CameraEntry
+from agent.examine import STATUS, examine
+from agent.health import KNOWN, Severity
+from agent.settings import AgentSettings
+from agent.vision.image_health import CODES
+from shared.messages import CameraHealth, CameraState, ClockQuality, Heartbeat
+from shared.texts import Language, catalogue, text
+from tests.fakes import NOON
+
+_OF_THE_BOX = {
+    "station-unreachable", "collector-absent", "not-authorised", "messages-refused", "not-enrolled",
+    "certificate-expiring", "no-cameras", "camera-other", "camera-connecting", "model-missing",
+    "model-changed", "model-unmeasured", "clock-unsynchronised", "disk-low", "not-running",
+}  # fmt: skip
+
+
+def doctor_says(home: Path, cause: str) -> tuple[str, Severity]:
+    """The sentence about the one camera, when a heartbeat carries this cause."""
+    url = "rtsp://192.0.2.7/1"
+    register.save(home, [CameraEntry(name="gate", onvif_url=url, detect_url=url, picture_url=url)])
+    beat = Heartbeat(
+        site="nha-ba",
+        sent_at=NOON,
+        boot_id="b",
+        agent_version="0",
+        uptime_s=1,
+        clock_quality=ClockQuality.SYNCED,
+        outbox_waiting=0,
+        cameras=(CameraHealth(camera="gate", state=CameraState.DEGRADED, cause=cause),),
+    )
+    (home / STATUS).write_text(beat.model_dump_json())
+    found = examine(home, AgentSettings(), NOON, running=True, synchronised=True)
+    (problem,) = [one for one in found.problems if one.subject == "gate"]
+    assert problem.do()
+    return problem.what(), problem.severity
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_image_fault_is_a_ticket_with_the_cameras_name(tmp_path: Path, code: str) -> None:
+    sentence, severity = doctor_says(tmp_path, code)
+    assert "gate" in sentence
+    assert severity is (Severity.PASSING if code == "image-web-or-rain" else Severity.BROKEN)
+
+
+def test_a_camera_that_connects_is_not_taken_for_the_station(tmp_path: Path) -> None:
+    assert "gate" in doctor_says(tmp_path, "connecting")[0]
+
+
+def test_a_code_of_another_version_is_said_as_it_is(tmp_path: Path) -> None:
+    assert "image-on-fire" in doctor_says(tmp_path, "image-on-fire")[0]
+
+
+def test_every_cause_of_a_camera_has_few_words_for_the_stations_table() -> None:
+    for code in KNOWN.keys() - _OF_THE_BOX:
+        assert f"cause.{code}" in catalogue(), code
+        for language in Language:
+            assert len(text(f"cause.{code}", language)) <= 60
