@@ -49,7 +49,7 @@ def examine(
     ours, problems = _enrolment(home, now)
     model, found = _model(home, settings)
     heartbeat = newest_heartbeat(home) if running else None
-    problems += found + _cameras(home, heartbeat) + _disk(home)
+    problems += found + _cameras(home, heartbeat, has_frigate=settings.frigate is not None) + _disk(home)
     if ours:
         problems += _station(ours)
     if not running and ours:
@@ -95,9 +95,9 @@ def _model(home: Path, settings: AgentSettings) -> tuple[Manifest | None, list[P
     return manifest, []
 
 
-def _cameras(home: Path, heartbeat: Heartbeat | None) -> list[Problem]:
+def _cameras(home: Path, heartbeat: Heartbeat | None, *, has_frigate: bool) -> list[Problem]:
     entries = register.load(home)
-    if not entries:
+    if not entries and not has_frigate:
         return [Problem("no-cameras")]
     problems = [
         Problem("camera-clock-off", entry.name, {"seconds": round(entry.clock_offset_s)})
