@@ -89,3 +89,20 @@ def test_time_seen_never_runs_backwards_nor_ahead_of_the_arrival() -> None:
 
 def test_a_packet_without_a_time_was_seen_when_it_came() -> None:
     assert SeenTime().seen_s(None, 42.0) == 42.0
+
+
+def test_a_session_that_begins_with_a_burst_is_live_only_once_the_burst_is_over() -> None:
+    times = SeenTime()
+    arrivals_s = [100.0, 100.01, 100.02, 100.03, 100.13, 100.23]  # four held back, then one every 0.1 s
+    lived = []
+    for number, arrived_s in enumerate(arrivals_s):
+        times.seen_s(number * 0.1, arrived_s)
+        lived.append(times.live)
+    assert lived == [False, False, False, False, True, True]
+
+
+def test_a_stream_that_keeps_running_ahead_of_its_clock_is_believed_after_five_seconds() -> None:
+    times = SeenTime()
+    for number in range(600):
+        times.seen_s(number * 0.1, 100.0 + number * 0.01)
+    assert times.live
