@@ -11,6 +11,7 @@ COMMANDS = (
     Command("discover", "agent.commands.discover", "help.agent.discover"),
     Command("cameras", "agent.commands.cameras", "help.agent.cameras"),
     Command("aim", "agent.commands.aim", "help.agent.aim"),
+    Command("frigate", "agent.commands.frigate", "help.agent.frigate"),
     Command("model", "agent.commands.model", "help.agent.model"),
     Command("run", "agent.commands.run", "help.agent.run"),
     Command("doctor", "agent.commands.doctor", "help.agent.doctor"),

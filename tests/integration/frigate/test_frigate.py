@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -298,6 +301,32 @@ def test_its_own_login_is_used_and_a_wrong_one_said_once(home: Path, tmp_path: P
             box.frigate.stop()
             box.outbox.close()
         assert peer.logins_refused == 1
+
+
+def test_the_command_keeps_a_login_only_if_frigate_takes_it(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "frigate"
+    folder.mkdir()
+
+    def typed(password: str) -> subprocess.CompletedProcess[str]:
+        ours = os.environ | {"ANNINH_HOME": str(home), "ANNINH_LANGUAGE": "en"}
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("agent")), "frigate", "login"],
+            input=f"admin\n{password}\n", text=True, capture_output=True, check=False, env=ours,
+        )  # fmt: skip
+
+    with FrigatePeer(folder, password="đúng rồi") as peer:
+        assert "No Frigate is named" in typed("đúng rồi").stderr
+        (home / "agent.toml").write_text(
+            f'[frigate]\nurl = "{peer.url}"\nmqtt_host = "127.0.0.1"\n'
+            '[frigate.cameras]\nfront_door = "cong-truoc"\n'
+        )
+        wrong, right = typed("sai"), typed("đúng rồi")
+    assert (wrong.returncode, right.returncode) == (2, 0), wrong.stderr + right.stderr
+    assert "front_door" in right.stdout
+    kept = credentials.load(home, "frigate")
+    assert kept
+    assert kept.password.get_secret_value() == "đúng rồi"
+    assert peer.logins_refused == 1
 
 
 def test_the_real_model_confirms_a_real_person(
