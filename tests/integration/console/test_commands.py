@@ -20,11 +20,13 @@ from tests.integration.console.conftest import Served
 _COLLECTOR = str(Path(sys.executable).parent / "collector")
 
 
-def call(served: Served, *arguments: str, language: str = "vi") -> subprocess.CompletedProcess[str]:
+def call(
+    served: Served, *arguments: str, language: str = "vi", columns: int = 250
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "ANNINH_STATION": str(served.folder.root),
         "ANNINH_LANGUAGE": language,
-        "COLUMNS": "250",
+        "COLUMNS": str(columns),
     }
     return subprocess.run(
         [_COLLECTOR, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -70,6 +72,17 @@ def test_a_search_is_a_table_for_people_in_their_language(served: Served) -> Non
     assert "người" in done.stdout
     assert "Còn nữa" in done.stdout
     assert "person" in call(served, "search", "--limit", "3", language="en").stdout
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_row_is_one_line_that_says_all_at_80_columns(served: Served, language: str) -> None:
+    lines = call(served, "search", "--limit", "20", language=language, columns=80).stdout.splitlines()
+    rows = [line for line in lines if "%" in line]
+    assert len(rows) == 20
+    for row, event in zip(rows, served.events, strict=False):
+        assert f"{event.site}/{event.camera} " in row
+        assert len(row) <= 80
+        assert "…" not in row
 
 
 def test_finding_nothing_is_said_in_a_sentence_and_is_no_error(served: Served) -> None:
