@@ -17,10 +17,11 @@ from agent.cameras import adding, credentials, guard, register
 from agent.cameras.adding import Added
 from agent.cameras.brands import Brand, judge
 from agent.cameras.credentials import Credential
-from agent.cameras.discover import Candidate, discover, sweep
+from agent.cameras.discover import Candidate, sweep
 from agent.cameras.identity import mac_of_neighbour
 from agent.cameras.look import StreamFacts, look
 from agent.cameras.register import CameraEntry, Entries
+from agent.cameras.search import State, search
 from agent.cameras.stream import WrongPassword
 from agent.commands.enroll import make_home
 from agent.commands.run import is_running
@@ -151,8 +152,17 @@ def _candidate_at(typed: str) -> Candidate:
 def _add_found(folder: Path) -> None:
     """Discover, and add one after the other: one that fails does not keep the next from being asked."""
     say("cameras.searching")
-    known = {entry.endpoint for entry in register.load(folder) if entry.endpoint}
-    found = [candidate for candidate in discover() if candidate.endpoint not in known]
+    entries = register.load(folder)
+    known = {entry.endpoint for entry in entries if entry.endpoint} | {entry.onvif_url for entry in entries}
+    everybody = search()
+    found = [
+        one.candidate
+        for one in everybody
+        if one.state is State.ONVIF and (one.candidate.endpoint or one.candidate.urls[0]) not in known
+    ]
+    for one in everybody:
+        if one.needs_a_switch:
+            say("discover.switch", address=one.candidate.sender, hint=text(f"discover.hint.{one.brand}"))
     if not found:
         raise NoCameraFound(where="multicast")
     logins = _Logins()
