@@ -49,10 +49,16 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest, monkeypatch: pytes
         monkeypatch.setattr(socket.socket, "bind", refuse)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def needs_root() -> None:
-    """Skip where network namespaces cannot be made."""
+    """Skip where network namespaces cannot be made: no root, no iproute2, or a chroot."""
     if os.geteuid() != 0:
         pytest.skip("needs root (network namespaces)")
-    if shutil.which("ip") is None or subprocess.run(["ip", "netns", "list"], check=False).returncode:
-        pytest.skip("needs iproute2 and network namespaces")
+    if shutil.which("ip") is None:
+        pytest.skip("needs iproute2 (packaging/check installs it)")
+    name = f"an-probe-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    used = subprocess.run(["ip", "-n", name, "link"], capture_output=True, text=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    if made.returncode or used.returncode:
+        pytest.skip(f"no network namespaces here: {(made.stderr + used.stderr).strip()[-120:]}")
