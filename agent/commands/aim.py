@@ -16,7 +16,7 @@ from agent.cameras.masks import CameraMasks
 from agent.cameras.register import CameraEntry
 from agent.commands.cameras import entry_of
 from agent.commands.run import is_running
-from agent.settings import home
+from agent.settings import AgentSettings, home
 from shared.clock import SystemClock
 from shared.errors import TryLater
 from shared.terminal import out, say
@@ -43,11 +43,13 @@ def aim(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help=both("help.aim.port"))] = 0,
 ) -> None:
     folder = home()
-    entry = entry_of(folder, name)
     if mask or clear_masks:
+        if not _is_frigates(folder, name):
+            entry_of(folder, name)  # a mask for a name nobody has would hide nothing
         _draw(folder, name, mask or [], clear=clear_masks)
         if not save:
             return
+    entry = entry_of(folder, name)
     if is_running(folder):
         say("aim.beside-run")
     with Aim(folder, entry, credentials.load(folder, name), SystemClock()) as session:
@@ -59,6 +61,12 @@ def aim(
                 say(f"aim.hint.{code}")
             session.save()
     say("aim.saved", camera=name, masks=len(masks.load(folder, name).polygons))
+
+
+def _is_frigates(folder: Path, name: str) -> bool:
+    """Frigate's cameras have no stream of ours to aim by, but masks hold for their pictures too."""
+    frigate = AgentSettings.load(folder / "agent.toml").frigate
+    return frigate is not None and name in frigate.cameras.values()
 
 
 def _draw(folder: Path, name: str, typed: list[str], *, clear: bool) -> None:

@@ -27,6 +27,7 @@ from agent.cameras.masks import CameraMasks, LiveMasks, MaskInvalid
 from agent.cameras.reference import ImageCheck
 from agent.cameras.register import CameraEntry
 from agent.commands import aim as command
+from agent.commands.cameras import CameraUnknown
 from agent.vision.frame import Image
 from agent.vision.thumbnail import encode
 from shared.clock import SystemClock
@@ -146,6 +147,18 @@ def test_what_is_no_polygon_is_refused_and_changes_nothing(home: Path, typed: st
     with pytest.raises(MaskInvalid):
         run("gate", "--clear-masks", "--mask", typed)
     assert masks.load(home, "gate") == LEFT
+
+
+def test_a_mask_for_a_name_nobody_has_is_refused_but_frigates_cameras_have_theirs(home: Path) -> None:
+    with pytest.raises(CameraUnknown):
+        run("gat", "--mask", "0,0 0.5,0 0.5,1 0,1")
+    assert not (home / masks.FILE).exists()
+    (home / "agent.toml").write_text(
+        '[frigate]\nurl = "http://192.0.2.1:5000"\nmqtt_host = "192.0.2.1"\n[frigate.cameras]\n'
+        'back = "san-sau"\n'
+    )
+    run("san-sau", "--mask", "0,0 0.5,0 0.5,1 0,1")
+    assert masks.load(home, "san-sau") == LEFT
 
 
 def test_a_masked_neighbour_is_not_in_the_thumbnail_either(home: Path) -> None:
