@@ -79,6 +79,14 @@ def save(home: Path, camera: str, masks: CameraMasks) -> None:
     write_atomically(home / FILE, tomli_w.dumps(plain).encode())
 
 
+def remove(home: Path, camera: str) -> None:
+    """Forget a camera that is no longer here: the next of that name looks elsewhere."""
+    tables = _read(home)
+    if tables.pop(camera, None):
+        plain = {name: table.model_dump(mode="json") for name, table in tables.items()}
+        write_atomically(home / FILE, tomli_w.dumps(plain).encode())
+
+
 def parsed(typed: str) -> Polygon:
     """Read "x,y x,y x,y". Raises MaskInvalid."""
     try:

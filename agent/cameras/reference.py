@@ -54,6 +54,10 @@ def load(home: Path, camera: str) -> Image | None:
     return cast(Image, image) if image is not None else None
 
 
+def remove(home: Path, camera: str) -> None:
+    path(home, camera).unlink(missing_ok=True)
+
+
 def blacken(home: Path, camera: str) -> None:
     """A mask drawn later hides its part of the reference view as well."""
     image = load(home, camera)

@@ -96,3 +96,13 @@ def test_no_message_on_the_wire_knows_a_mask() -> None:
         schema = str(model.model_json_schema()).lower()
         assert "mask" not in schema, model
         assert "polygon" not in schema, model
+
+
+def test_the_masks_of_a_camera_that_was_removed_do_not_wait_for_the_next_of_its_name(tmp_path: Path) -> None:
+    mask = masks.CameraMasks(polygons=(masks.parsed("0,0 1,0 1,1"),))
+    masks.save(tmp_path, "gate", mask)
+    masks.save(tmp_path, "yard", mask)
+    masks.remove(tmp_path, "gate")
+    masks.remove(tmp_path, "never-there")
+    assert masks.load(tmp_path, "gate") == masks.NONE
+    assert masks.load(tmp_path, "yard") == mask
