@@ -94,6 +94,7 @@ class Agent:
         self._process = psutil.Process()
         self._identity = identity.load(home)
         self._arrived = threading.Event()
+        self._states: tuple[tuple[CameraState, str], ...] = ()
         self._cameras = [self._camera(entry) for entry in register.load(home)]
         self._frigate = self._open_frigate()
         if not self._cameras and not self._frigate:
@@ -133,9 +134,22 @@ class Agent:
                 if hanging := late(self._threads(), self._clock.monotonic()):
                     raise ThreadLate(threads=", ".join(hanging))
                 notify("WATCHDOG=1")
+                self._tell_news()
         finally:
             notify("STOPPING=1")
             self._stop()
+
+    def _tell_news(self) -> None:
+        """A camera whose state or cause changed is worth a heartbeat of its own."""
+        now_s = self._clock.monotonic()
+        states = tuple((health.state, health.cause) for health in self._camera_healths(now_s))
+        if states != self._states:
+            self._states = states
+            self._publisher.tell_soon()
+
+    def _camera_healths(self, now_s: float) -> tuple[CameraHealth, ...]:
+        ours = (camera.health(now_s) for camera in self._cameras)
+        return (*ours, *(self._frigate.health() if self._frigate else ()))
 
     def _start(self) -> None:
         self._publisher.start()
@@ -260,10 +274,7 @@ class Agent:
             memory_mb=body.memory_mb,
             disk_free_mb=body.disk_free_mb,
             temperature_c=body.temperature_c,
-            cameras=(
-                *(camera.health(now_s) for camera in self._cameras),
-                *(self._frigate.health() if self._frigate else ()),
-            ),
+            cameras=self._camera_healths(now_s),
         )
         self._write_status(heartbeat)
         return heartbeat

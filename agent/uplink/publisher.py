@@ -25,6 +25,8 @@ _NOBODY_THERE_S = 5.0  # PUBACK 0x10: the collector is not subscribed; it says w
 _NOT_AUTHORISED_S = 3600.0  # PUBACK 0x87: no retry helps soon; the technician is told
 _NO_SUBSCRIBERS, _NOT_AUTHORISED = 0x10, 0x87
 
+_NEWS_APART_S = 5.0  # a camera that comes and goes every second must not fill the line with heartbeats
+
 HeartbeatMaker = Callable[[], Heartbeat]
 
 
@@ -50,6 +52,8 @@ class Publisher:
         self._window = Window(window_bytes)
         self._heartbeat = heartbeat
         self._heartbeat_due_s = clock.monotonic()
+        self._heartbeat_sent_s = float("-inf")
+        self._news = threading.Event()
         self._connected = False
         self._collector_there = False
         self._paused_until_s = 0.0
@@ -68,6 +72,10 @@ class Publisher:
         self._thread.join(timeout=5)
         self._wire.stop()
 
+    def tell_soon(self) -> None:
+        """A camera came or went: the technician need not wait a minute for it. From any thread."""
+        self._news.set()
+
     def step(self) -> None:
         """Learn what happened, then send what may go now."""
         while not self._wire.facts.empty():
@@ -77,10 +85,7 @@ class Publisher:
             log.warning("no acknowledgement in time, sending again", extra={"messages": late})
         if not self._connected:
             return
-        if self._heartbeat and now_s >= self._heartbeat_due_s:
-            make, interval_s = self._heartbeat
-            self._heartbeat_due_s = now_s + interval_s
-            self._wire.send_heartbeat(make().model_dump_json(exclude_none=True).encode())
+        self._beat(now_s)
         if self._collector_there and now_s >= self._paused_until_s:
             self._send(now_s)
 
@@ -94,6 +99,18 @@ class Publisher:
                 log.exception("uplink step failed")
                 self._stop.wait(_TICK_S)
             self.mark_s = self._clock.monotonic()
+
+    def _beat(self, now_s: float) -> None:
+        """Send a heartbeat when it is time, or sooner when there is news."""
+        if not self._heartbeat:
+            return
+        make, interval_s = self._heartbeat
+        is_news = self._news.is_set() and now_s >= self._heartbeat_sent_s + _NEWS_APART_S
+        if not is_news and now_s < self._heartbeat_due_s:
+            return
+        self._news.clear()
+        self._heartbeat_sent_s, self._heartbeat_due_s = now_s, now_s + interval_s
+        self._wire.send_heartbeat(make().model_dump_json(exclude_none=True).encode())
 
     def _send(self, now_s: float) -> None:
         for row in self._outbox.next(self._window.room_bytes, not_these=self._window.ids):

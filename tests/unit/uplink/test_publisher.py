@@ -10,7 +10,7 @@ from uuid6 import uuid7
 from agent.uplink.outbox import Outbox
 from agent.uplink.publisher import Publisher
 from agent.uplink.wire import Answered, Said
-from shared.messages import Acknowledgement, CollectorState, Heartbeat
+from shared.messages import Acknowledgement, ClockQuality, CollectorState, Heartbeat
 from shared.topics import COLLECTOR_STATE, down_ack
 from tests.fakes import FakeClock
 from tests.unit.uplink.events import JPEG, NOON, event
@@ -23,6 +23,18 @@ def joined(
     clock, collector = FakeClock(NOON), Collector()
     outbox, wire = Outbox(tmp_path / f"{seed}.db", uuid7), LossyWire(seed, collector, loss=loss)
     return outbox, collector, wire, clock, Publisher(outbox, wire, clock, window_bytes=16_000)
+
+
+def a_heartbeat(clock: FakeClock) -> Heartbeat:
+    return Heartbeat(
+        site=SITE,
+        sent_at=clock.now(),
+        boot_id="b",
+        agent_version="0",
+        uptime_s=0,
+        clock_quality=ClockQuality.SYNCED,
+        outbox_waiting=0,
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -131,13 +143,9 @@ def test_a_heartbeat_goes_at_once_after_connecting_and_then_on_time(tmp_path: Pa
     clock, outbox = FakeClock(NOON), Outbox(tmp_path / "o.db", uuid7)
     wire = LossyWire(0, Collector())
 
-    def heartbeat() -> Heartbeat:
-        return Heartbeat(
-            site=SITE, sent_at=clock.now(), boot_id="b", agent_version="0", uptime_s=0,
-            clock_quality="synced", outbox_waiting=0,
-        )  # fmt: skip
-
-    publisher = Publisher(outbox, wire, clock, window_bytes=1000, heartbeat=(heartbeat, 60.0))
+    publisher = Publisher(
+        outbox, wire, clock, window_bytes=1000, heartbeat=(lambda: a_heartbeat(clock), 60.0)
+    )
     publisher.step()
     assert wire.heartbeats == []
     wire.connect()
@@ -145,3 +153,23 @@ def test_a_heartbeat_goes_at_once_after_connecting_and_then_on_time(tmp_path: Pa
         publisher.step()
         clock.advance(timedelta(seconds=1))
     assert len(wire.heartbeats) == 2
+
+
+def test_news_of_a_camera_do_not_wait_for_the_next_minute_but_neither_do_they_flood(tmp_path: Path) -> None:
+    clock, wire = FakeClock(NOON), LossyWire(0, Collector())
+    made: list[float] = []
+
+    def make() -> Heartbeat:
+        made.append(clock.monotonic())
+        return a_heartbeat(clock)
+
+    publisher = Publisher(
+        Outbox(tmp_path / "o.db", uuid7), wire, clock, window_bytes=16_000, heartbeat=(make, 60.0)
+    )
+    wire.connect()
+    for second in range(100):
+        if 10 <= second < 22:  # a camera that comes and goes every second
+            publisher.tell_soon()
+        publisher.step()
+        clock.advance(timedelta(seconds=1))
+    assert [at - made[0] for at in made] == [0, 10, 15, 20, 25, 85]
