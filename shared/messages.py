@@ -53,6 +53,24 @@ class Kind(StrEnum):
     TRUCK = "truck"
 
 
+class Colour(StrEnum):
+    """What an object mostly looks like: a word a witness would use, far too coarse to know anybody by."""
+
+    BLACK = "black"
+    WHITE = "white"
+    GREY = "grey"
+    SILVER = "silver"  # vehicles only: nobody wears it
+    RED = "red"
+    BLUE = "blue"
+    GREEN = "green"
+    YELLOW = "yellow"
+    ORANGE = "orange"
+    BROWN = "brown"
+    PURPLE = "purple"
+    PINK = "pink"
+    UNKNOWN = "unknown"  # infrared, too dark, too small, too mixed: said instead of guessed
+
+
 class Phase(StrEnum):
     """Where in its life an event is when the message is made."""
 
@@ -124,6 +142,8 @@ class DetectionEvent(Message):
     box: Box  # of the best view
     path: Annotated[tuple[PathPoint, ...], Field(max_length=128)] = ()
     thumbnail: Thumbnail | None = None
+    crop: Thumbnail | None = None  # the object alone, cut tightly; only where the station asks for it
+    colour: Colour | None = None  # None: the station does not ask for it
     clock: ClockReading
 
     @model_validator(mode="after")
@@ -200,13 +220,36 @@ class AgentState(BaseModel):
     at: Utc
 
 
+class Wishes(BaseModel):
+    """What a station wants beyond the least. It says so itself; until it has, agents leave it out.
+
+    `colour_of` are kinds, as plain words: a kind that an older agent does not know must not make it
+    deaf to the rest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    colour_of: tuple[Annotated[str, StringConstraints(max_length=40)], ...] = ()
+    tight_crops: bool = False
+
+    def granted(self, event: DetectionEvent) -> DetectionEvent:
+        """Return the event with nothing in it that the station does not want; itself if that is so."""
+        unwanted: dict[str, None] = {}
+        if event.colour is not None and event.kind not in self.colour_of:
+            unwanted["colour"] = None
+        if event.crop is not None and not self.tight_crops:
+            unwanted["crop"] = None
+        return event.model_copy(update=unwanted) if unwanted else event
+
+
 class CollectorState(BaseModel):
-    """Retained: is anybody there who keeps what is sent? Agents wait while nobody is."""
+    """Retained: is anybody there who keeps what is sent, and what does it want? Agents wait for it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: Literal[1] = 1
     online: bool
+    wishes: Wishes = Wishes()
 
 
 class Acknowledgement(BaseModel):

@@ -22,6 +22,7 @@ class Channel(StrEnum):
 
     EVENT = "ev"
     THUMBNAIL = "thumb"
+    CROP = "crop"  # the object alone; its own channel, so that a station that did not ask can tell
     TEST = "test"  # the enrolment's proof that the way is open from end to end
     HEARTBEAT = "hb"
     STATE = "state"
