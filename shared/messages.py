@@ -79,6 +79,16 @@ class Phase(StrEnum):
     END = "end"
 
 
+class Side(StrEnum):
+    """Where an object came into the picture, or left it. `inside`: from or to somewhere within it."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    TOP = "top"
+    BOTTOM = "bottom"
+    INSIDE = "inside"
+
+
 class ClockQuality(StrEnum):
     """May the agent's wall clock be believed for this message?"""
 
@@ -141,6 +151,8 @@ class DetectionEvent(Message):
     seen_at: Utc  # the newest frame this message knows of
     box: Box  # of the best view
     path: Annotated[tuple[PathPoint, ...], Field(max_length=128)] = ()
+    entry_side: Side | None = None  # None: not known, as when it came while nobody looked
+    exit_side: Side | None = None  # None: not gone yet, or lost with the stream
     thumbnail: Thumbnail | None = None
     crop: Thumbnail | None = None  # the object alone, cut tightly; only where the station asks for it
     colour: Colour | None = None  # None: the station does not ask for it
