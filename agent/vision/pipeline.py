@@ -13,16 +13,18 @@ detection per frame, whatever happens in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from uuid import UUID
 
 from agent.vision.detect import Detector
-from agent.vision.event import Events, EventTuning, Occurrence
+from agent.vision.event import Events, EventTuning, Occurrence, ended_unseen
 from agent.vision.frame import Frame
 from agent.vision.motion import Motion, MotionGate, MotionTuning
-from agent.vision.track import Tracker, TrackTuning
-from shared.messages import ClockReading
+from agent.vision.still import Remembered, StillMemory, StillTuning, is_good_light, wall_time
+from agent.vision.track import Tracker, Tracks, TrackTuning
+from shared.messages import ClockReading, DetectionEvent
 
 __all__ = ["Counts", "Occurrence", "Pipeline", "Tuning"]
 
@@ -33,6 +35,7 @@ class Tuning:
 
     motion: MotionTuning = field(default_factory=MotionTuning)
     track: TrackTuning = field(default_factory=TrackTuning)
+    still: StillTuning = field(default_factory=StillTuning)
     event: EventTuning = field(default_factory=EventTuning)
     quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
     still_look_s: float = 1.0  # the gate wakes us when what stands begins to walk
@@ -60,10 +63,13 @@ class Pipeline:
         self._tuning = tuning
         self._gate = MotionGate(tuning.motion)
         self._tracker = Tracker(tuning.track)
+        self._still = StillMemory(tuning.still)
         self._events = Events(site, camera, tuning.event, new_id)
+        self._new_id = new_id
         self._newest_s: float | None = None
         self._looked_s = 0.0
         self._hinted_s = float("-inf")
+        self._moved = True
         self.counts = Counts()
 
     def step(self, frame: Frame, clock: ClockReading) -> list[Occurrence]:
@@ -73,17 +79,28 @@ class Pipeline:
             if now <= self._newest_s:
                 return []
             if now - self._newest_s > self._tuning.gap_s:
-                told = self.finish(clock)
+                told = self.pause(clock)
         self._newest_s = now
         motion = self._gate.look(frame)
+        self._moved = motion.moved
         if not self._is_due(motion, now):
             self.counts = replace(self.counts, frames=self.counts.frames + 1, gated=self.counts.gated + 1)
             return told
         self.counts = replace(self.counts, frames=self.counts.frames + 1, looked=self.counts.looked + 1)
         self._looked_s = now
         width, height = frame.size
-        tracks = self._tracker.update(self._detector.detect(frame.image), now, width / height)
-        return told + self._events.update(tracks, frame, clock)
+        detections = self._detector.detect(frame.image)
+        tracks = self._tracker.update(detections, now, width / height)
+        stood = self._still.update(tracks, detections, now, good_light=is_good_light(frame.image))
+        self._events.rest(stood.resting)
+        return told + self._events.update(Tracks(stood.live, stood.gone), frame, clock)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing moved in the newest frame, nobody hinted, and whoever lives stands still."""
+        if self._moved or self._newest_s is None or self._newest_s - self._hinted_s <= self._tuning.hint_s:
+            return False
+        return all(self._tracker.is_still(track) for track in self._tracker.live)
 
     def hint(self, monotonic_s: float) -> bool:
         """Somebody may be there: look for a while from that moment on. False: too soon after the last."""
@@ -92,11 +109,56 @@ class Pipeline:
         self._hinted_s = monotonic_s
         return True
 
-    def finish(self, clock: ClockReading) -> list[Occurrence]:
-        """The stream is lost, or we stop: end what lives, and forget the scene."""
+    def pause(self, clock: ClockReading) -> list[Occurrence]:
+        """The stream is lost, or we stop for a while: end what moves, remember what stands."""
         self._gate.reset()
         self._newest_s = None
-        return self._events.end(self._tracker.clear(), clock)
+        stood = self._still.pause(self._tracker.clear())
+        self._events.rest(stood.resting)
+        gone = stood.gone + self._still.expired(clock.monotonic_s)
+        return self._events.end(gone, clock)
+
+    def finish(self, clock: ClockReading) -> list[Occurrence]:
+        """There is no more: end all that lives or stands, and forget the scene."""
+        return self.pause(clock) + self.forget_still(clock)
+
+    def forget_still(self, clock: ClockReading) -> list[Occurrence]:
+        """The camera looks elsewhere: no place means what it meant."""
+        return self._events.end(self._still.clear(), clock)
+
+    def remembered(self, now: datetime, monotonic_s: float) -> tuple[Remembered, ...]:
+        """What stands, to be kept on disk; `now` is the wall clock at `monotonic_s`."""
+        kept = []
+        for track, place, seen_s in self._still.resting():
+            event_id, told_score = self._events.told_of(track)
+            seen, since = (wall_time(at_s, now, monotonic_s) for at_s in (seen_s, track.born_s))
+            confidence = round(min(track.score, 1.0), 3)
+            kept.append(
+                Remembered(
+                    track.kind, confidence, place.rounded(), track.moved, since, seen, event_id, told_score
+                )
+            )
+        return tuple(kept)
+
+    def recall(
+        self,
+        remembered: Sequence[Remembered],
+        living: Mapping[UUID, DetectionEvent],
+        now: datetime,
+        clock: ClockReading,
+    ) -> list[Occurrence]:
+        """Before the first frame: take up what stood when we stopped, and say the end of the rest.
+
+        `living`: the last message of each of this camera's events that never ended.
+        """
+        left = dict(living)
+        for thing in remembered:
+            track = self._still.recall(thing, now, clock.monotonic_s)
+            event = left.pop(thing.event_id, None) if thing.event_id else None
+            if event is not None:
+                self._events.resume(track, event, thing.told_score)
+        ended = [Occurrence(ended_unseen(event, clock, self._new_id()), None) for event in left.values()]
+        return ended + self._events.end(self._still.expired(clock.monotonic_s), clock)
 
     def _is_due(self, motion: Motion, now: float) -> bool:
         if motion.moved or now - self._hinted_s <= self._tuning.hint_s:
