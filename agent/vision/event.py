@@ -18,6 +18,7 @@ from uuid import UUID
 from agent.vision.frame import Frame
 from agent.vision.track import Track, Tracks
 from agent.vision.view import View, better_view
+from shared.geometry import Box
 from shared.messages import ClockReading, DetectionEvent, Kind, PathPoint, Phase
 
 _MAX_POINTS = 128  # DetectionEvent.path
@@ -54,7 +55,8 @@ class _Life:
 
     track: Track
     started_at: datetime  # wall time of the first look; all later times are this plus monotonic time
-    best: View | None = None
+    best: View | None = None  # none while it rests unseen: a picture is large
+    box: Box | None = None  # of the best view
     path: list[PathPoint] = field(default_factory=list)
     path_step: float = 0.0
     scores: list[float] = field(default_factory=list)
@@ -100,6 +102,36 @@ class Events:
                 told.append(self._tell(life, Phase.END, clock, with_view=better))
         return told
 
+    def rest(self, tracks: tuple[Track, ...]) -> None:
+        """These stand where they stood, unseen: what was told of them goes on, without their pictures."""
+        for track in tracks:
+            life = self._lives.get(track.number)
+            if life is not None and life.event_id is None:
+                del self._lives[track.number]
+            elif life is not None:
+                life.track, life.best = track, None
+
+    def resume(self, track: Track, event: DetectionEvent, told_score: float) -> None:
+        """Go on with an event told of before a restart; `event` is the last message about it."""
+        self._lives[track.number] = _Life(
+            track,
+            event.started_at,
+            box=event.box,
+            path=list(event.path),
+            path_step=self._tuning.path_step,
+            scores=[event.confidence],
+            event_id=event.event_id,
+            revision=event.revision + 1,
+            told_s=track.seen_s,
+            told_kind=event.kind,
+            told_score=told_score,
+        )
+
+    def told_of(self, track: Track) -> tuple[UUID | None, float]:
+        """The event that lives with this track, and the score of the view last sent."""
+        life = self._lives.get(track.number)
+        return (life.event_id, life.told_score) if life else (None, 0.0)
+
     def _remember(self, track: Track, frame: Frame) -> _Life:
         life = self._lives.get(track.number)
         if life is None:
@@ -110,6 +142,7 @@ class Events:
         if track.missed:
             return life
         life.best = better_view(frame, track.box, track.scores[-1], life.best) or life.best
+        life.box = life.best.box if life.best else life.box
         if len(life.scores) < _SCORES_KEPT:
             life.scores.append(track.scores[-1])
         _extend(life)
@@ -136,7 +169,7 @@ class Events:
 
     def _tell(self, life: _Life, phase: Phase, clock: ClockReading, *, with_view: bool) -> Occurrence:
         track, view = life.track, life.best
-        assert view is not None and life.event_id is not None  # noqa: S101, PT018 -- for the reader and mypy
+        assert life.box is not None and life.event_id is not None  # noqa: S101, PT018 -- for the reader and mypy
         event = DetectionEvent(
             id=self._new_id(),
             event_id=life.event_id,
@@ -148,13 +181,13 @@ class Events:
             confidence=round(median(life.scores), 3),
             started_at=life.started_at,
             seen_at=life.at(track.seen_s),
-            box=view.box.rounded(),
+            box=life.box.rounded(),
             path=tuple(life.path),
             clock=clock,
         )
         life.revision += 1
         life.told_s, life.told_kind = track.at_s, track.kind
-        if with_view:
+        if with_view and view:
             life.told_score = view.score
         return Occurrence(event, view if with_view else None)
 
@@ -171,3 +204,9 @@ def _extend(life: _Life) -> None:
         life.path = life.path[::2]
         life.path_step *= 1.5
     life.path.append(point)
+
+
+def ended_unseen(event: DetectionEvent, clock: ClockReading, message_id: UUID) -> DetectionEvent:
+    """Say the end of an event that a crash left without one: it was last seen when last told of."""
+    changes = {"phase": Phase.END, "revision": event.revision + 1, "thumbnail": None, "clock": clock}
+    return event.model_copy(update={"id": message_id, **changes})

@@ -20,7 +20,7 @@ from agent.vision.kalman import Axis, corrected, predicted
 from shared.geometry import Box
 from shared.messages import Kind
 
-_FAMILY = {
+FAMILY = {
     Kind.PERSON: "person",
     Kind.BICYCLE: "two wheels",
     Kind.MOTORCYCLE: "two wheels",
@@ -161,8 +161,8 @@ class Tracker:
         self._born += 1
         tuning, box = self._tuning, detection.box
         size_y = _size(box, aspect)
-        family = _FAMILY[detection.kind]
-        speed = tuning.person_speed if family == _FAMILY[Kind.PERSON] else tuning.vehicle_speed
+        family = FAMILY[detection.kind]
+        speed = tuning.person_speed if family == FAMILY[Kind.PERSON] else tuning.vehicle_speed
         doubt = {"deviation": tuning.jitter * size_y, "velocity_deviation": speed * size_y}
         doubt_x = {name: value / aspect for name, value in doubt.items()}
         return Track(
@@ -227,7 +227,7 @@ def seen(track: Track, detection: Detection, aspect: float, tuning: TrackTuning)
 
 def gain(track: Track, detection: Detection, aspect: float, tuning: TrackTuning) -> float:
     """How much speaks for this detection being this track; 0 when it cannot be."""
-    if _FAMILY[detection.kind] != track.family:
+    if FAMILY[detection.kind] != track.family:
         return 0.0
     size = (_size(track.box, aspect) + _size(detection.box, aspect)) / 2
     if size <= 0:
@@ -264,7 +264,7 @@ def one_per_object(detections: Sequence[Detection], tuning: TrackTuning) -> list
     """Drop the weaker of two boxes around one object, as when a model cannot tell car from truck."""
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda d: d.confidence, reverse=True):
-        rivals = (d for d in kept if _FAMILY[d.kind] == _FAMILY[detection.kind])
+        rivals = (d for d in kept if FAMILY[d.kind] == FAMILY[detection.kind])
         if all(rival.box.overlap(detection.box) <= tuning.same_object for rival in rivals):
             kept.append(detection)
     return kept
