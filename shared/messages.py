@@ -130,6 +130,15 @@ class Thumbnail(BaseModel):
     taken_at: Utc
 
 
+class Chain(BaseModel):
+    """Where a signed message stands among all that one outbox ever said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]  # one life of one outbox file
+    previous: Sha256  # of the signed message before, byte for byte; `shared.signing.FIRST` at the beginning
+
+
 class DetectionEvent(Message):
     """One object that passed, as known at one moment of its life.
 
@@ -157,6 +166,7 @@ class DetectionEvent(Message):
     crop: Thumbnail | None = None  # the object alone, cut tightly; only where the station asks for it
     colour: Colour | None = None  # None: the station does not ask for it
     clock: ClockReading
+    chain: Chain | None = None  # the outbox fills it in
 
     @model_validator(mode="after")
     def _seen_after_start(self) -> Self:
@@ -164,6 +174,45 @@ class DetectionEvent(Message):
             message = "seen_at is before started_at"
             raise ValueError(message)
         return self
+
+
+class GapReason(StrEnum):
+    """Why something a site numbered will never come."""
+
+    DISK_FULL = "disk-full"  # no room left: the outbox made some
+    OUTBOX_DAMAGED = "outbox-damaged"  # the file was set aside; what it still held is lost
+    NOT_WRITTEN = "not-written"  # the disk refused the write itself
+
+
+class GapReport(Message):
+    """An agent's own word on what it lost: a hole that is known is not a silent one."""
+
+    id: UUID
+    site: SiteName
+    sequence: Annotated[int, Field(ge=0)] = 0  # the report has a number of its own
+    reason: GapReason
+    instance: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]  # whose numbers are meant
+    first: Annotated[int, Field(ge=0)]  # of the numbers lost; 0 with `last` 0: they had none yet
+    last: Annotated[int, Field(ge=0)]
+    events: Annotated[int, Field(ge=0)]  # how many messages of events were among them
+    thumbnails: Annotated[int, Field(ge=0)]  # and how many pictures
+    since: Utc  # when the oldest of them was made
+    until: Utc  # and the newest
+    chain: Chain | None = None
+
+
+class BootReport(Message):
+    """When the clock was first known to be right: what was made before, in this boot, can be dated.
+
+    `started_at` plus an event's `clock.monotonic_s` is when it was really made.
+    """
+
+    id: UUID
+    site: SiteName
+    sequence: Annotated[int, Field(ge=0)] = 0
+    boot_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    started_at: Utc  # the wall clock where monotonic time was 0
+    chain: Chain | None = None
 
 
 class TestMessage(Message):
@@ -211,6 +260,10 @@ class Heartbeat(BaseModel):
     outbox_waiting: Annotated[int, Field(ge=0)]
     outbox_oldest_s: float | None = None
     outbox_refused: Annotated[int, Field(ge=0)] = 0
+    outbox_dropped: Annotated[int, Field(ge=0)] = 0
+    instance: Annotated[str, StringConstraints(max_length=16)] = ""  # of the outbox, as in `Chain`
+    sequence_next: Annotated[int, Field(ge=0)] = 0  # every number below was used
+    sequence_waiting: Annotated[int, Field(ge=0)] = 0  # the oldest still here; `sequence_next` when none is
     detector: Annotated[str, StringConstraints(max_length=120)] = ""
     detect_p50_ms: float | None = None
     frames_skipped: Annotated[int, Field(ge=0)] = 0
