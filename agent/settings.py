@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from agent.engines import AUTO, known_engine
 from shared.identity import CameraName
 from shared.settings import Settings
 
@@ -42,9 +43,10 @@ class AgentSettings(Settings):
 
     model: Annotated[str, Field(description="Model in force: a folder name under models/.")] = ""
     engine: Annotated[
-        Literal["auto", "onnxruntime", "ultralytics"],
-        Field(description="Engine that runs the model; auto takes what the model's manifest names."),
-    ] = "auto"
+        str,
+        AfterValidator(known_engine),
+        Field(description="Engine that runs the model; auto: what `agent bench` chose, else the manifest's."),
+    ] = AUTO
     detector_threads: Annotated[int, Field(ge=1, le=16, description="Threads of one inference.")] = 1
     detect_fps: Annotated[
         float, Field(gt=0, le=30, description="Frames per second looked at per camera while something moves.")

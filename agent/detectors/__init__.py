@@ -1,26 +1,42 @@
 """Which engine runs which model? The door: a home folder and settings in, a `Detector` out.
 
-An engine is one file, `engine_<name>.py`, with `open_detector(manifest, folder, threads, thresholds)`;
-it is found by its name, and imports its library only when opened.
+An engine is one file, `engine_<name>.py`; it is found by its name, nothing else lists it, and it imports
+its library only when opened. It has: `LIBRARY` (the module it needs), `EXTRA` (what to install for it),
+`runs(manifest)` (can it read such a file?) and `open_detector(manifest, folder, threads, thresholds)`.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, cast
 
 from agent.detectors import known
 from agent.detectors.manifest import FILE_NAME, Manifest
+from agent.detectors.tensor_detector import ModelUnfit
+from agent.engines import AUTO, PREFIX, engines
 from agent.settings import AgentSettings
 from agent.vision.detect import Detector
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing
 from shared.messages import Kind
 
-_PREFIX = "engine_"
-_IN_FORCE = "in-force"  # a line of text with the model's name; survives being copied, unlike a link
+# The model's name, and on a second line the engine where one was chosen. Text survives being copied
+_IN_FORCE = "in-force"
+
+
+class Engine(Protocol):
+    """What an engine's file has."""
+
+    LIBRARY: str
+    EXTRA: str
+
+    def runs(self, manifest: Manifest) -> bool: ...
+
+    def open_detector(
+        self, manifest: Manifest, folder: Path, threads: int, thresholds: Mapping[Kind, float]
+    ) -> Detector: ...
 
 
 class ModelMissing(NeedsFixing):
@@ -41,12 +57,6 @@ class EngineUnknown(NeedsFixing):
     key = "engine-unknown"
 
 
-def engines() -> list[str]:
-    """Return the names of the engines there is a file for."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX))
-
-
 def models_folder(home: Path) -> Path:
     return home / "models"
 
@@ -61,10 +71,7 @@ def folder_in_force(home: Path, settings: AgentSettings) -> Path:
 
     Raises ModelMissing when nothing was chosen, ModelUnknown when what was chosen is not there.
     """
-    chosen = settings.model
-    mark = models_folder(home) / _IN_FORCE
-    if not chosen and mark.is_file():
-        chosen = mark.read_text(encoding="utf-8").strip()
+    chosen = settings.model or _chosen(home)[0]
     if not chosen:
         raise ModelMissing(home=home)
     folder = models_folder(home) / chosen
@@ -73,14 +80,22 @@ def folder_in_force(home: Path, settings: AgentSettings) -> Path:
     return folder
 
 
-def put_in_force(home: Path, name: str) -> Manifest:
-    """Make this the model to run. Raises ModelUnknown, ModelChanged."""
+def _chosen(home: Path) -> tuple[str, str]:
+    """Return the model and the engine that were put in force, "" where none was."""
+    mark = models_folder(home) / _IN_FORCE
+    lines = mark.read_text(encoding="utf-8").split() if mark.is_file() else []
+    return lines[0] if lines else "", lines[1] if len(lines) > 1 else ""
+
+
+def put_in_force(home: Path, name: str, engine: str = "") -> Manifest:
+    """Make this the model to run, with this engine or its manifest's. Raises ModelUnknown, ModelChanged."""
     folder = models_folder(home) / name
     if Path(name).name != name or not (folder / FILE_NAME).is_file():
         raise ModelUnknown(name=name, folder=models_folder(home))
     manifest = Manifest.load(folder)
     manifest.checked_bytes(folder)
-    write_atomically(models_folder(home) / _IN_FORCE, f"{name}\n".encode())
+    manifest.checked_weights(folder)
+    write_atomically(models_folder(home) / _IN_FORCE, f"{name}\n{engine}".strip().encode() + b"\n")
     return manifest
 
 
@@ -93,14 +108,22 @@ def open_detector(home: Path, settings: AgentSettings) -> Detector:
     """Open the model in force with the engine in force. Raises NeedsFixing with what to do."""
     folder = folder_in_force(home, settings)
     manifest = Manifest.load(folder)
-    engine = manifest.engine if settings.engine == "auto" else settings.engine
+    engine = engine_in_force(home, settings, manifest)
     return _open(manifest, folder, engine=engine, threads=settings.detector_threads)
+
+
+def engine_in_force(home: Path, settings: AgentSettings, manifest: Manifest) -> str:
+    """Return the setting's engine, else the one chosen together with this model, else the manifest's."""
+    if settings.engine != AUTO:
+        return settings.engine
+    model, engine = _chosen(home)
+    return engine if engine and model == manifest.name else manifest.engine
 
 
 def open_model(
     path: Path, threads: int = 1, *, engine: str = "", thresholds: Mapping[Kind, float] | None = None
 ) -> Detector:
-    """Open a model folder, or an ONNX file whose hash is in the table of known models.
+    """Open a model folder, or a file whose hash is in the table of known models.
 
     `thresholds` replaces the manifest's: a benchmark wants to see the doubtful ones as well.
     """
@@ -119,8 +142,19 @@ def _open(
     threads: int,
     thresholds: Mapping[Kind, float] | None = None,
 ) -> Detector:
-    if engine not in engines():
-        raise EngineUnknown(engine=engine, engines=", ".join(engines()))
-    module = importlib.import_module(f"{__name__}.{_PREFIX}{engine}")
-    detector: Detector = module.open_detector(manifest, folder, threads, thresholds or manifest.thresholds)
-    return detector
+    found = engine_file(engine)
+    if not found.runs(manifest):
+        raise ModelUnfit(name=manifest.name, reason=f"{engine} does not read {manifest.file}")
+    return found.open_detector(manifest, folder, threads, thresholds or manifest.thresholds)
+
+
+def engine_file(name: str) -> Engine:
+    """Import an engine's file, not yet its library. Raises EngineUnknown with the names there are."""
+    if name not in engines():
+        raise EngineUnknown(engine=name, engines=", ".join(engines()))
+    return cast(Engine, importlib.import_module(f"{__name__}.{PREFIX}{name}"))
+
+
+def is_installed(engine: Engine) -> bool:
+    """Is the library here that this engine needs? Looked up, not imported."""
+    return importlib.util.find_spec(engine.LIBRARY) is not None

@@ -6,6 +6,7 @@ limit that no score reaches, so a dog, a face or a number plate cannot become a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,7 @@ SAME_OBJECT = 0.5  # IoU of two boxes of one class above which one is dropped. U
 # 0.5 as many persons are found with a tenth fewer false ones (yolo11n 416, COCO val128, limit 0.3)
 _GREY = 114  # the padding every YOLO was trained with
 _YOLOX_STRIDES = (8, 16, 32)  # Megvii's three heads
+_NANODET_STRIDES, _NANODET_BINS = (8, 16, 32, 64), 8  # NanoDet-Plus' four heads, reg_max 7
 _CENTERNET_STRIDE = 4  # 512 input, 128 heat map
 _NEVER = np.float32(np.inf)
 
@@ -82,6 +84,8 @@ class Family:
     rgb: bool  # False: BGR, as OpenCV has it
     divisor: float  # 255: input 0..1; 1: input 0..255
     decode: Decode
+    mean: tuple[float, float, float] | None = None  # taken off first, per channel in the family's order
+    deviation: tuple[float, float, float] = (1, 1, 1)
 
 
 def place(image: Image, size: tuple[int, int], layout: Layout) -> tuple[Image, Placement]:
@@ -104,6 +108,9 @@ def tensor(canvas: Image, family: Family) -> Floats:
     planes = np.ascontiguousarray(ordered.transpose(2, 0, 1), dtype=np.float32)
     if family.divisor != 1:
         planes *= np.float32(1 / family.divisor)
+    if family.mean is not None:
+        planes -= np.array(family.mean, np.float32)[:, None, None]
+        planes /= np.array(family.deviation, np.float32)[:, None, None]
     return planes[np.newaxis]
 
 
@@ -126,18 +133,18 @@ def decode_yolox(outputs: Sequence[Floats], size: tuple[int, int], floor: Floats
     """YOLOX: 1 x places x (5 + classes); offsets from each place of three grids, then objectness."""
     values = outputs[0][0].T
     places, classes, scores = _best(values[5:] * values[4], floor)
-    grid_x, grid_y, stride = _yolox_grid(size)[:, places]
+    grid_x, grid_y, stride = _grid(size, _YOLOX_STRIDES)[:, places]
     x, y, w, h = values[:4, places]
     cx, cy = (x + grid_x) * stride, (y + grid_y) * stride
     half_w, half_h = np.exp(w) * stride / 2, np.exp(h) * stride / 2
     return Candidates(np.stack((cx - half_w, cy - half_h, cx + half_w, cy + half_h), 1), scores, classes)
 
 
-def _yolox_grid(size: tuple[int, int]) -> Floats:
-    """Return column, row and stride of every place, 3 x places."""
+def _grid(size: tuple[int, int], strides: Sequence[int]) -> Floats:
+    """Return column, row and stride of every place, 3 x places; a broken cell at the edge counts."""
     parts = []
-    for stride in _YOLOX_STRIDES:
-        rows, columns = np.mgrid[0 : size[1] // stride, 0 : size[0] // stride]
+    for stride in strides:
+        rows, columns = np.mgrid[0 : math.ceil(size[1] / stride), 0 : math.ceil(size[0] / stride)]
         parts.append(np.stack((columns.ravel(), rows.ravel(), np.full(rows.size, stride))))
     return np.concatenate(parts, axis=1).astype(np.float32)
 
@@ -161,9 +168,30 @@ def decode_centernet(outputs: Sequence[Floats], size: tuple[int, int], floor: Fl
     return Candidates(corners, maps[which, rows, columns], wanted[which])
 
 
+def decode_nanodet(outputs: Sequence[Floats], size: tuple[int, int], floor: Floats) -> Candidates:
+    """NanoDet-Plus: 1 x places x (classes + 4 x 8); per side the odds of being 0 to 7 strides away."""
+    values = outputs[0][0]
+    places, classes, scores = _best(values[:, : len(floor)].T, floor)
+    odds = values[places, len(floor) :].reshape(-1, 4, _NANODET_BINS)
+    odds = np.exp(odds - odds.max(axis=2, keepdims=True))
+    mean = (odds * np.arange(_NANODET_BINS, dtype=np.float32)).sum(axis=2) / odds.sum(axis=2)
+    column, row, stride = _grid(size, _NANODET_STRIDES)[:, places]
+    left, top, right, bottom = mean.T * stride
+    x, y = column * stride, row * stride
+    return Candidates(np.stack((x - left, y - top, x + right, y + bottom), 1), scores, classes)
+
+
 FAMILIES: dict[str, Family] = {
     "yolo": Family(Layout.CENTRED, rgb=True, divisor=255, decode=decode_yolo),
     "yolox": Family(Layout.CORNER, rgb=False, divisor=1, decode=decode_yolox),
+    "nanodet": Family(
+        Layout.CENTRED,
+        rgb=False,
+        divisor=1,
+        decode=decode_nanodet,
+        mean=(103.53, 116.28, 123.675),  # ImageNet's, blue first, as its authors trained it
+        deviation=(57.375, 57.12, 58.395),
+    ),
     # The npm package stretches pictures to 512 x 512; kept in shape, person AP50 is 0.05 higher (measured)
     "centernet": Family(Layout.CORNER, rgb=True, divisor=1, decode=decode_centernet),
 }

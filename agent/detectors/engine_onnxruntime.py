@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from agent.detectors import decode
+from agent.detectors.decode import Floats
 from agent.detectors.manifest import Manifest
-from agent.vision.detect import Detection
-from agent.vision.frame import Image
-from shared.errors import ExtraMissing, NeedsFixing
+from agent.detectors.tensor_detector import ModelUnfit, TensorDetector
+from shared.errors import ExtraMissing
 from shared.messages import Kind
 
+LIBRARY, EXTRA = "onnxruntime", "agent"
 _FATAL_ONLY = 4  # ONNX Runtime's own lines on stderr would fall between ours in the journal
-_CHANNELS = {"yolo": (1, 4), "yolox": (2, 5), "centernet": (1, 0)}  # axis of the classes, numbers before them
 
 
-class ModelUnfit(NeedsFixing):
-    """The file does not speak as its manifest says, or is no model at all."""
-
-    key = "model-unfit"
-
-
-class OnnxDetector:
-    """One model in memory. Owned by the vision thread; not shared."""
-
-    def __init__(
-        self, manifest: Manifest, model: bytes, threads: int, thresholds: Mapping[Kind, float]
-    ) -> None:
-        self._manifest = manifest
-        self._family = decode.FAMILIES[manifest.family]
-        self._limits = decode.limits(manifest.classes, thresholds)
-        self._session = open_session(model, threads, name=manifest.name)
-        self._input = self._session.get_inputs()[0].name
-        self._check()
-
-    @property
-    def name(self) -> str:
-        return f"{self._manifest.name} (onnxruntime)"
-
-    def detect(self, image: Image) -> list[Detection]:
-        if image.size == 0:
-            return []
-        manifest, family = self._manifest, self._family
-        canvas, placement = decode.place(image, manifest.size, family.layout)
-        outputs = self._session.run(None, {self._input: decode.tensor(canvas, family)})
-        found = family.decode(outputs, manifest.size, self._limits)
-        return decode.detections(found, placement, manifest.classes)
-
-    def _check(self) -> None:
-        """Refuse now what would give wrong boxes later: another input size, another number of classes."""
-        manifest = self._manifest
-        takes = self._session.get_inputs()[0].shape
-        axis, before = _CHANNELS[manifest.family]
-        gives = self._session.get_outputs()[0].shape
-        if takes != [1, 3, manifest.height, manifest.width] or gives[axis] != before + len(manifest.classes):
-            raise ModelUnfit(name=manifest.name, reason=f"{takes} → {gives}, family {manifest.family}")
+def runs(manifest: Manifest) -> bool:
+    return manifest.file.endswith(".onnx")
 
 
 def open_session(model: bytes, threads: int, *, name: str) -> Any:
@@ -92,10 +51,15 @@ def open_session(model: bytes, threads: int, *, name: str) -> Any:
 
 def open_detector(
     manifest: Manifest, folder: Path, threads: int, thresholds: Mapping[Kind, float]
-) -> OnnxDetector:
+) -> TensorDetector:
     """Load the model of this folder, after its bytes were compared with the manifest."""
-    detector = OnnxDetector(manifest, manifest.checked_bytes(folder), threads, thresholds)
-    detector.detect(
-        np.zeros((8, 8, 3), np.uint8)
-    )  # the first run allocates; better now than at the first person
-    return detector
+    session = open_session(manifest.checked_bytes(folder), threads, name=manifest.name)
+    takes = session.get_inputs()[0]
+    if takes.shape != [1, 3, manifest.height, manifest.width]:
+        raise ModelUnfit(name=manifest.name, reason=f"input {takes.shape}, manifest {manifest.size}")
+
+    def infer(tensor: Floats) -> Sequence[Floats]:
+        found: Sequence[Floats] = session.run(None, {takes.name: tensor})
+        return found
+
+    return TensorDetector(manifest, "onnxruntime", infer, thresholds)

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from agent.detectors.decode import MAX_DETECTIONS, SAME_OBJECT
-from agent.detectors.engine_onnxruntime import ModelUnfit
 from agent.detectors.manifest import Manifest
+from agent.detectors.tensor_detector import ModelUnfit
 from agent.vision.detect import Detection
 from agent.vision.frame import Image
 from shared.errors import ExtraMissing
 from shared.geometry import Box
 from shared.messages import Kind
 
+LIBRARY, EXTRA = "ultralytics", "yolo"
 _scratch: list[tempfile.TemporaryDirectory[str]] = []  # Ultralytics' settings file, for this process only
 
 
@@ -47,6 +48,10 @@ def library() -> Any:
         else:
             os.environ["YOLO_OFFLINE"] = before
     return ultralytics
+
+
+def runs(manifest: Manifest) -> bool:
+    return manifest.family == "yolo" and manifest.file.endswith((".onnx", ".pt"))
 
 
 class UltralyticsDetector:

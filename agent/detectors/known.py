@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from agent.detectors.manifest import Accuracy, Manifest
+from agent.detectors.manifest import Accuracy, Manifest, Weights
 from shared.errors import FileUnreadable, NeedsFixing
 from shared.messages import Kind
 
@@ -39,13 +39,15 @@ class KnownModel:
     """One file we measured."""
 
     name: str
-    family: Literal["yolo", "yolox", "centernet"]
+    family: Literal["yolo", "yolox", "centernet", "nanodet"]
     precision: Literal["fp32", "int8"]
     side: int  # input width and height in pixels
     licence: str
     source: str
     thresholds: dict[Kind, float]
-    accuracy: Accuracy
+    accuracy: Accuracy | None
+    engine: str = "onnxruntime"
+    weights: str = ""  # SHA-256 of the .bin beside a model of two files
 
     def manifest(self, file: str, sha256: str) -> Manifest:
         return Manifest(
@@ -54,7 +56,9 @@ class KnownModel:
             sha256=sha256,
             licence=self.licence,
             source=self.source,
+            weights=Weights(file=weights_name(file), sha256=self.weights) if self.weights else None,
             family=self.family,
+            engine=self.engine,
             precision=self.precision,
             width=self.side,
             height=self.side,
@@ -73,6 +77,11 @@ def manifest_of(path: Path) -> Manifest:
     if sha256 not in KNOWN:
         raise ModelNotKnown(path=path)
     return KNOWN[sha256].manifest(path.name, sha256)
+
+
+def weights_name(file: str) -> str:
+    """Return the name of the second file: model.xml or model.param has model.bin beside it."""
+    return f"{file.rpartition('.')[0]}.bin"
 
 
 def limits(person: float, vehicles: float) -> dict[Kind, float]:
@@ -154,5 +163,65 @@ KNOWN: dict[str, KnownModel] = {
         "CenterNet MobileNetV3 of npm @vladmandic/human 3.3.6",
         limits(0.30, 0.40),
         _measured(0.659, 0.589, 0.55, 0.81),
+    ),
+    "434216b43b74a15164686e0622ade492a5802f0b8c26954942e378d3424ea27d": KnownModel(
+        "yolo11n-320-int8-openvino",
+        "yolo",
+        "int8",
+        320,
+        _AGPL,
+        "YOLO11n by Ultralytics, exported to OpenVINO",
+        limits(0.25, 0.45),
+        None,
+        engine="openvino",
+        weights="92a6e678c7be0aca8234b2ae12c328b35c0d19df60c05fb3c6905e90dc670b7b",
+    ),
+    "e83f26649529905bf3dbeeae0d742a0b7e7471645738a4b5be89cf3db8b6f396": KnownModel(
+        "yolo11n-416-int8-openvino",
+        "yolo",
+        "int8",
+        416,
+        _AGPL,
+        "YOLO11n by Ultralytics, exported to OpenVINO",
+        limits(0.25, 0.45),
+        None,
+        engine="openvino",
+        weights="673c4e1313387b9527eab99cc6e53b9228925db7c7119d877f467536272f082e",
+    ),
+    "42386a410ea037724959e530b89c3163647120a923fa3cf41224a2a6572f46fb": KnownModel(
+        "yolo11n-640-int8-openvino",
+        "yolo",
+        "int8",
+        640,
+        _AGPL,
+        "YOLO11n by Ultralytics, exported to OpenVINO",
+        limits(0.25, 0.45),
+        None,
+        engine="openvino",
+        weights="e0eaec574f8222c4b212512c248d810225137a5f935c1741319292d5097fcab0",
+    ),
+    "707150b766998312656d20b4e56270e0beabfdffc4b32bfe520c74333e068876": KnownModel(
+        "yolo11n-320-ncnn",
+        "yolo",
+        "fp32",
+        320,
+        _AGPL,
+        "YOLO11n by Ultralytics, exported to NCNN",
+        limits(0.25, 0.45),
+        None,
+        engine="ncnn",
+        weights="6f0e2d8f78defd8df16ac94dee5e65f97ee750ed79a0cd933e02fb59cc750494",
+    ),
+    "d79e18ecd8595081bb29fdf0c790a47fcea96fbf58598350569a92e71e915b72": KnownModel(
+        "nanodet-plus-416-ncnn",
+        "nanodet",
+        "fp32",
+        416,
+        "Apache-2.0",
+        "NanoDet-Plus-m by RangiLyu, for NCNN",
+        limits(0.5, 0.5),
+        None,
+        engine="ncnn",
+        weights="f7555ca6cb9650ee41e2f0a53fdf46b6e187a2a09792208d8c3eec033b6ac615",
     ),
 }

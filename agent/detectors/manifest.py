@@ -21,6 +21,7 @@ FILE_NAME = "manifest.json"
 NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$"  # a folder name no shell or path trips over
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,120}$")]
 Side = Annotated[int, Field(ge=32, le=4096)]
 
 
@@ -43,17 +44,27 @@ class Accuracy(BaseModel):
     measured_on: date
 
 
+class Weights(BaseModel):
+    """The second file of a model that comes as two: OpenVINO's and NCNN's .bin."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: FileName
+    sha256: Sha256
+
+
 class Manifest(BaseModel):
     """Everything one must know to run a model file, and to answer for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,120}$")]
+    file: FileName
     sha256: Sha256
+    weights: Weights | None = None
     licence: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     source: Annotated[str, StringConstraints(min_length=1, max_length=300)]
-    family: Literal["yolo", "yolox", "centernet"]
+    family: Literal["yolo", "yolox", "centernet", "nanodet"]
     engine: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}$")] = "onnxruntime"
     precision: Literal["fp32", "int8"]
     width: Side
@@ -99,11 +110,17 @@ class Manifest(BaseModel):
 
         Raises ModelChanged when they are not those of the manifest, FileUnreadable when there are none.
         """
-        path = folder / self.file
+        return self._checked(folder / self.file, self.sha256)
+
+    def checked_weights(self, folder: Path) -> bytes:
+        """Return the second file's bytes, b"" for a model of one file. Raises as `checked_bytes`."""
+        return self._checked(folder / self.weights.file, self.weights.sha256) if self.weights else b""
+
+    def _checked(self, path: Path, sha256: str) -> bytes:
         try:
             content = path.read_bytes()
         except OSError as error:
             raise FileUnreadable(path=path, reason=error.strerror) from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+        if hashlib.sha256(content).hexdigest() != sha256:
             raise ModelChanged(path=path, name=self.name)
         return content

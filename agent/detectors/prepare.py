@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from agent.detectors import known, models_folder, npm, open_model, tfjs, ultralytics_export
-from agent.detectors.engine_onnxruntime import ModelUnfit, open_session
+from agent.detectors.engine_onnxruntime import open_session
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.detectors.quantize import quantized
+from agent.detectors.tensor_detector import ModelUnfit
 from shared.disk import sync_folder, write_atomically
 from shared.errors import AnninhError, FileUnreadable, NeedsFixing
 from shared.messages import Kind
