@@ -243,6 +243,8 @@ class CameraHealth(BaseModel):
     cause: Annotated[str, StringConstraints(max_length=64)] = ""  # a code of `agent.health`
     frame_age_s: float | None = None
     fps: float = 0.0
+    decoding: Annotated[str, StringConstraints(max_length=32)] = ""  # which pictures are decoded, and why:
+    decoding_why: Annotated[str, StringConstraints(max_length=32)] = ""  # codes of `agent.cameras.economy`
 
 
 class Heartbeat(BaseModel):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
+import cv2
+import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from agent.cameras.attention import Attention
+from agent.cameras.economy import KEYS_FAR_S, Decoding, Economy, How
 from agent.cameras.masks import LiveMasks
 from agent.cameras.reader import CONNECTING, OK, StreamReader
 from agent.cameras.stream import STALL_S, Arrival, StreamAddress, StreamStalled
@@ -28,33 +35,55 @@ _RATE_WINDOW_S = 10.0  # frames per second are counted over so long
 _LOW = 0.5  # less than half of what we want to look at is worth saying
 _KEY_PATIENCE_S = 5.0  # cameras are shipped with a key frame every 1 to 4 s
 _EARLY = 0.25  # of a sampling period: jitter must not push a frame into the next one
+_CATCH_UP = 24  # frames: the longest group that is kept undecoded, at five a second, and some more
+_HEAD_BYTES = 2048  # of a packet; its first slice begins there
+_SKETCH = (80, 45)  # a person of 8 % of the height covers four of its pixels
+_SKETCH_DIFFERENCE = 6  # grey levels: noise stays under 2 when 64 pixels are one
+_SKETCH_PIXELS = 2
 
 
 class FrameSlot:
-    """One place between two threads: the newest frame wins, and what nobody took is counted."""
+    """One place between two threads: the newest frame wins, and what nobody took is counted.
+
+    Frames to be caught up with (`put(..., past=True)`: a group decoded late) wait in a short queue instead.
+    """
 
     def __init__(self, arrived: threading.Event | None = None) -> None:
         """`arrived` is set at every new frame, for who waits for several cameras at once."""
         self._arrived = arrived
         self._condition = threading.Condition()
         self._frame: Frame | None = None
+        self._past: deque[Frame] = deque()
         self.dropped = 0
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: Frame, *, past: bool = False) -> None:
         with self._condition:
-            if self._frame is not None:
-                self.dropped += 1
-            self._frame = frame
+            if past:
+                self._queue(frame)
+            else:
+                self.dropped += self._frame is not None
+                self._frame = frame
             self._condition.notify_all()
         if self._arrived:
             self._arrived.set()
 
     def take(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame not yet taken, waiting for one if need be; None when none comes."""
+        """Return the newest frame not yet taken, after those of the past; None when none comes in time."""
         with self._condition:
-            self._condition.wait_for(lambda: self._frame is not None, timeout_s)
+            self._condition.wait_for(lambda: self._past or self._frame is not None, timeout_s)
+            if self._past:
+                return self._past.popleft()
             frame, self._frame = self._frame, None
             return frame
+
+    def _queue(self, frame: Frame) -> None:
+        if self._frame is not None:  # older than the group
+            self._past.append(self._frame)
+            self._frame = None
+        self._past.append(frame)
+        while len(self._past) > _CATCH_UP:
+            self._past.popleft()
+            self.dropped += 1
 
 
 class Sampler:
@@ -90,6 +119,10 @@ class CameraStream:
         self._decoder = _Decoder(name, clock, slot, sampled_fps, masks)
         self._reader = StreamReader(name, address, clock, self._decoder)
 
+    def be_thrifty(self, attention: Attention, *, is_only_stream: bool) -> None:
+        """Decode less where it may be: `attention` says when somebody needs every picture. Before `start`."""
+        self._decoder.thrift = Thrift(attention, is_only_stream)
+
     def start(self) -> None:
         self._reader.start()
 
@@ -112,6 +145,8 @@ class CameraStream:
             cause=cause,
             frame_age_s=None if age_s is None else round(age_s, 2),
             fps=round(self._decoder.fps(now_monotonic_s), 1),
+            decoding=self._decoder.choice.how.value,
+            decoding_why=self._decoder.choice.why.value,
         )
 
     def _judged(self, now_s: float, age_s: float | None) -> tuple[CameraState, str]:
@@ -126,8 +161,21 @@ class CameraStream:
         return CameraState.OK, OK
 
 
+@dataclass(frozen=True, slots=True)
+class Thrift:
+    """What the decoder may save: nothing, unless somebody says when every picture is needed."""
+
+    attention: Attention | None = None
+    is_only_stream: bool = False  # no smaller one to look at instead
+
+
 class _Decoder:
-    """Packets → frames, in the reader's thread; decodes all, converts only what is looked at."""
+    """Packets → frames, in the reader's thread; decodes what is needed, converts only what is looked at.
+
+    Asleep, it decodes key frames only and keeps the packets in between. When the eye, a packet's size or
+    a key frame says that something stirs, it decodes the kept ones first: nothing is lost, it comes late
+    by less than a group of pictures, and each frame carries the time at which it was seen.
+    """
 
     def __init__(
         self, name: str, clock: Clock, slot: FrameSlot, sampled_fps: float, masks: LiveMasks | None
@@ -135,26 +183,105 @@ class _Decoder:
         self._name, self._clock, self._slot = name, clock, slot
         self._masks = masks
         self._sampled_fps = sampled_fps
+        self.thrift = Thrift()
         self._arrivals_s: deque[float] = deque(maxlen=1024)  # 10 s of 100 frames per second
         self._video: VideoStream | None = None
         self._key_s: float | None = None
+        self._economy = Economy("", sampled_fps, is_only_stream=False)
         self.whole = False  # nothing before the first key frame can be a whole picture
         self.opened_s = clock.monotonic()
+
+    @property
+    def choice(self) -> Decoding:
+        return self._economy.choice
 
     def opened(self, video: VideoStream) -> None:
         """Begin a session: the wall clock is read here, once, and monotonic time counts on from it."""
         self._video = video
         self._convert = VideoReformatter()
         self._sampler = Sampler(self._sampled_fps)
+        self._economy = Economy(
+            video.codec_context.name, self._sampled_fps, is_only_stream=self.thrift.is_only_stream
+        )
+        self._kept: list[Arrival] = []  # asleep: the newest key frame, decoded, and what followed, undecoded
+        self._sketch: Image | None = None
+        self._decoded_until_s: float | None = None
         self.whole, self._key_s, self._said_far = False, None, False
         self.opened_s = self._clock.monotonic()
         self._wall_at_zero: datetime = self._clock.now() - timedelta(seconds=self.opened_s)
 
     def arrived(self, arrival: Arrival) -> None:
-        if arrival.packet.is_keyframe:
-            self._note_key_frame(arrival.monotonic_s)
+        packet, seen_s = arrival.packet, arrival.monotonic_s
+        if packet.is_keyframe:
+            self._note_key_frame(seen_s)
         if not self.whole:
             return
+        quiet = self._is_quiet(arrival)
+        head = bytes(memoryview(packet)[:_HEAD_BYTES])
+        spare = self._economy.add(head, packet.size, seen_s, is_key=packet.is_keyframe, quiet=quiet)
+        how = self.choice.how
+        if packet.is_keyframe and how is How.QUIET and quiet and (self._kept or self._economy.after_quiet):
+            self._glance(arrival)
+        elif quiet and self._may_keep(arrival) and not self._economy.stirs(packet.size):
+            self._kept.append(arrival)
+            self._arrivals_s.append(self._clock.monotonic())
+        elif how is How.KEYS and not packet.is_keyframe:
+            self._arrivals_s.append(self._clock.monotonic())
+        else:
+            self._wake(arrival)
+            if spare and self.choice.leaves_spare:
+                self._arrivals_s.append(self._clock.monotonic())
+            else:
+                self._show(arrival)
+
+    def _is_quiet(self, arrival: Arrival) -> bool:
+        attention = self.thrift.attention
+        return attention is not None and arrival.live and not attention.is_awake(arrival.monotonic_s)
+
+    def _may_keep(self, arrival: Arrival) -> bool:
+        if not self._kept or arrival.packet.is_keyframe:
+            return False
+        return arrival.monotonic_s - self._kept[0].monotonic_s <= KEYS_FAR_S
+
+    def _glance(self, arrival: Arrival) -> None:
+        """Asleep at a key frame: hand it on, unless it shows that something came since the last one."""
+        for frame in [self._frame(*each) for each in self._pictures(arrival)]:
+            sketch, before = _sketched(frame.image), self._sketch
+            if self._kept and before is not None and _differ(sketch, before):
+                self._wake(arrival)
+                self._show(arrival)  # once more: the decoder must go on from it
+                return
+            self._sketch = sketch
+            if self._sampler.wants(frame.monotonic_s):
+                self._slot.put(frame)
+        self._kept = [arrival]
+
+    def _wake(self, arrival: Arrival) -> None:
+        """Decode what was kept. At a key frame the decoder has left the kept group: begin it again."""
+        if not self._kept:
+            return
+        kept, self._kept, self._sketch, self._decoded_until_s = self._kept, [], None, None
+        again = arrival.packet.is_keyframe
+        if self.thrift.attention:
+            self.thrift.attention.wake(arrival.monotonic_s)
+        for number, late in enumerate(kept):
+            if number or again:
+                for picture, seen_s in self._pictures(late, counted=False):
+                    if number and self._sampler.wants(seen_s):
+                        self._slot.put(self._frame(picture, seen_s), past=True)
+
+    def _show(self, arrival: Arrival) -> None:
+        """Decode it, and hand it on if it is to be looked at."""
+        began_s = time.thread_time()
+        for picture, seen_s in self._pictures(arrival):
+            if arrival.live and self._sampler.wants(seen_s):
+                self._slot.put(self._frame(picture, seen_s))
+        before_s, self._decoded_until_s = self._decoded_until_s, arrival.monotonic_s
+        if arrival.live and before_s is not None:
+            self._economy.spent(time.thread_time() - began_s, arrival.monotonic_s - before_s)
+
+    def _pictures(self, arrival: Arrival, *, counted: bool = True) -> Iterator[tuple[VideoFrame, float]]:
+        """Decode; yields whole pictures, each with the moment it was seen."""
         try:
             pictures = arrival.packet.decode()
         except FFmpegError as error:
@@ -163,10 +290,12 @@ class _Decoder:
         for picture in pictures:
             if picture.is_corrupt:
                 continue
-            self._arrivals_s.append(self._clock.monotonic())
-            seen_s = arrival.monotonic_s + _behind_s(picture, arrival)
-            if arrival.live and self._sampler.wants(seen_s):
-                self._slot.put(self._frame(picture, seen_s))
+            if counted:
+                self._arrivals_s.append(self._clock.monotonic())
+            behind_s = _behind_s(picture, arrival)
+            self._economy.is_reordered = self._economy.is_reordered or behind_s != 0
+            self._economy.macroblocks = picture.width * picture.height // 256
+            yield picture, arrival.monotonic_s + behind_s
 
     def _note_key_frame(self, seen_s: float) -> None:
         """Say, once in a session, when its key frames are so far apart that every return takes long."""
@@ -199,3 +328,14 @@ def _behind_s(picture: VideoFrame, arrival: Arrival) -> float:
     if picture.pts is None or packet.pts is None:
         return 0.0
     return float((picture.pts - packet.pts) * packet.time_base)
+
+
+def _sketched(image: Image) -> Image:
+    """A tenth of the picture's width, in grey, masks already burnt in."""
+    return np.asarray(
+        cv2.cvtColor(cv2.resize(image, _SKETCH, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY), np.uint8
+    )
+
+
+def _differ(one: Image, other: Image) -> bool:
+    return int((cv2.absdiff(one, other) > _SKETCH_DIFFERENCE).sum()) >= _SKETCH_PIXELS
