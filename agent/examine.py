@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 from pydantic import ValidationError
 
+from agent import zone_file
 from agent.cameras import register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
@@ -22,6 +23,7 @@ from agent.health import KNOWN, Problem
 from agent.settings import AgentSettings
 from agent.uplink import identity
 from agent.uplink.identity import Identity, NotEnrolled
+from shared.errors import NeedsFixing
 from shared.messages import CameraState, Heartbeat
 
 STATUS = "status.json"  # the newest heartbeat, written by `agent run`
@@ -50,6 +52,7 @@ def examine(
     model, found = _model(home, settings)
     heartbeat = newest_heartbeat(home) if running else None
     problems += found + _cameras(home, heartbeat, has_frigate=settings.frigate is not None) + _disk(home)
+    problems += _zones(home, settings)
     if ours:
         problems += _station(ours)
     if not running and ours:
@@ -111,6 +114,16 @@ def _cameras(home: Path, heartbeat: Heartbeat | None, *, has_frigate: bool) -> l
             if camera.state is not CameraState.OK and camera.cause
         ]
     return problems
+
+
+def _zones(home: Path, settings: AgentSettings) -> list[Problem]:
+    """Would the agent start with them, and do they speak of cameras we have?"""
+    cameras = [entry.name for entry in register.load(home)]
+    cameras += settings.frigate.cameras.values() if settings.frigate else ()
+    try:
+        return [Problem("zones-unknown-camera", name) for name in zone_file.unknown(home, cameras)]
+    except NeedsFixing as error:
+        return [Problem("zones-invalid", facts={"reason": error.what()})]
 
 
 def _camera_problem(cause: str, camera: str) -> Problem:

@@ -53,6 +53,8 @@ KNOWN: dict[str, Severity] = {
     "frigate-unreachable": Severity.PASSING,
     "frigate-login": Severity.BROKEN,
     "frigate-unconfirmed": Severity.PASSING,
+    "zones-invalid": Severity.BROKEN,
+    "zones-unknown-camera": Severity.BROKEN,
     # the box
     "model-missing": Severity.BROKEN,
     "model-changed": Severity.BROKEN,

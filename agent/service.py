@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 from uuid6 import uuid7
 
+from agent import zone_file
 from agent.cameras import credentials, guard, register
 from agent.cameras.camera_events import CameraEvents, HintMark
 from agent.cameras.follow import Followed, Follower
@@ -31,6 +32,7 @@ from agent.uplink.heartbeat import vitals
 from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox
 from agent.uplink.publisher import Publisher
+from agent.vision.event import EventTuning
 from agent.vision.pipeline import Pipeline, Tuning
 from agent.watch import TimedDetector, Watch, Watched
 from shared.clock import Clock, SystemClock, boot_id, is_synchronised
@@ -240,11 +242,13 @@ class Agent:
             camera.pictures.move_to(guard.picture_address(entry, credential, self._clock))
 
     def _watched(self, camera: _Camera) -> Watched:
+        zones = zone_file.of(self._home, camera.entry.name)
+        tuning = Tuning(event=EventTuning(zones=zones))
         return Watched(
             camera=camera.entry.name,
             frames=camera.slot,
             pictures=camera.pictures,
-            pipeline=Pipeline(self._identity.site, camera.entry.name, self._detector, Tuning(), uuid7),
+            pipeline=Pipeline(self._identity.site, camera.entry.name, self._detector, tuning, uuid7),
             clock_offset_s=camera.entry.clock_offset_s,
             seen_s=self._clock.monotonic(),
             image_check=camera.image_check,

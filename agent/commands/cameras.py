@@ -13,6 +13,7 @@ import typer
 from pydantic import SecretStr
 from rich.table import Table
 
+from agent import zone_file
 from agent.cameras import adding, credentials, guard, masks, reference, register
 from agent.cameras.adding import Added
 from agent.cameras.brands import Brand, judge
@@ -270,6 +271,7 @@ def _remove_one(folder: Path, gone: CameraEntry) -> None:
     register.change(folder, edit)
     masks.remove(folder, gone.name)
     reference.remove(folder, gone.name)
+    zone_file.remove(folder, gone.name)
     if not heirs:
         credentials.remove(folder, gone.login_name)
     elif gone.login is None:

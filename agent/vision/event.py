@@ -3,26 +3,25 @@
 A track becomes an event once it was found in enough looks, its median score reaches its kind's
 threshold, and it has moved: what stands where it stood when we first looked is furniture, however
 sure the model is, and a parked car whose track broke in bad light does not fire again. A person may
-stand still from the first look; then more evidence is asked for.
+stand still from the first look; then more evidence is asked for. A rider and his two-wheeler are one
+event, of the two-wheeler's kind; a camera's zones and limits are heeded before anything is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from statistics import median
 from types import MappingProxyType
 from uuid import UUID
 
 from agent.vision.frame import Frame
-from agent.vision.track import Track, Tracks
-from agent.vision.view import View, better_view
-from shared.geometry import Box
-from shared.messages import ClockReading, DetectionEvent, Kind, PathPoint, Phase
-
-_MAX_POINTS = 128  # DetectionEvent.path
-_SCORES_KEPT = 4096  # 14 minutes at 5 fps: more looks move no median
+from agent.vision.life import Life
+from agent.vision.riders import Riders
+from agent.vision.track import Track, Tracks, has_left
+from agent.vision.view import View
+from agent.vision.zones import EVERYWHERE, CameraZones
+from shared.messages import ClockReading, DetectionEvent, Kind, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ class EventTuning:
     clearly_better: float = 1.25  # times the score of the view last sent
     better_at_end: float = 1.1  # the last chance: any visible gain
     path_step: float = 0.01  # of the frame, between points: finer is the detector's jitter
+    zones: CameraZones = EVERYWHERE  # of this camera, and its limits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,27 +49,6 @@ class Occurrence:
     view: View | None
 
 
-@dataclass(slots=True)
-class _Life:
-    """What is remembered of one track. Owned by `Events`."""
-
-    track: Track
-    started_at: datetime  # wall time of the first look; all later times are this plus monotonic time
-    best: View | None = None  # none while it rests unseen: a picture is large
-    box: Box | None = None  # of the best view
-    path: list[PathPoint] = field(default_factory=list)
-    path_step: float = 0.0
-    scores: list[float] = field(default_factory=list)
-    event_id: UUID | None = None  # none: not yet worth a message
-    revision: int = 0
-    told_s: float = 0.0
-    told_kind: Kind | None = None
-    told_score: float = 0.0  # of the view last sent
-
-    def at(self, monotonic_s: float) -> datetime:
-        return self.started_at + timedelta(seconds=max(0.0, monotonic_s - self.track.born_s))
-
-
 class Events:
     """One per camera."""
 
@@ -77,18 +56,27 @@ class Events:
         self._site, self._camera = site, camera
         self._tuning = tuning
         self._new_id = new_id
-        self._lives: dict[int, _Life] = {}
+        self._riders = Riders()
+        self._lives: dict[int, Life] = {}  # by the number of each of its tracks
 
     def update(self, tracks: Tracks, frame: Frame, clock: ClockReading) -> list[Occurrence]:
         """Take in the tracks of one look at `frame`."""
         told = self.end(tracks.gone, clock)
         for track in tracks.live:
-            life = self._remember(track, frame)
+            life = self._lives.get(track.number)
+            if life is None:
+                life = self._lives[track.number] = Life.of(track, frame, self._tuning.path_step)
+            life.tracks[track.number] = track
+        told += self._mount(tracks.live, frame, clock)
+        for life in self._of(tracks.live):
+            if life.is_seen:
+                life.see(frame)
+                life.is_entered = life.is_entered or self._tuning.zones.is_entered(life.box)
             if life.event_id is None:
-                if self._is_worth_telling(track):
+                if self._is_worth_telling(life):
                     life.event_id = self._new_id()
                     told.append(self._tell(life, Phase.START, clock, with_view=True))
-            elif track.at_s - life.told_s >= self._tuning.update_s:
+            elif life.lead.at_s - life.told_s >= self._tuning.update_s:
                 told.extend(self._update(life, clock))
         return told
 
@@ -97,79 +85,105 @@ class Events:
         told = []
         for track in tracks:
             life = self._lives.pop(track.number, None)
-            if life is not None and life.event_id is not None:
-                better = self._is_better(life, self._tuning.better_at_end)
-                told.append(self._tell(life, Phase.END, clock, with_view=better))
+            if life is None:
+                continue
+            life.tracks[track.number] = track
+            if any(other is life for other in self._lives.values()):
+                life.told_kind = life.told_kind and life.kind  # who rode stays a rider
+                del life.tracks[track.number]
+            else:
+                told += self._finish(life, clock)
         return told
 
     def rest(self, tracks: tuple[Track, ...]) -> None:
         """These stand where they stood, unseen: what was told of them goes on, without their pictures."""
         for track in tracks:
             life = self._lives.get(track.number)
-            if life is not None and life.event_id is None:
+            if life is None:
+                continue
+            life.tracks[track.number] = track
+            if len(life.tracks) == 1 and life.event_id is None:
                 del self._lives[track.number]
-            elif life is not None:
-                life.track, life.best = track, None
+            elif len(life.tracks) == 1:
+                life.best = None
 
     def resume(self, track: Track, event: DetectionEvent, told_score: float) -> None:
         """Go on with an event told of before a restart; `event` is the last message about it."""
-        self._lives[track.number] = _Life(
-            track,
-            event.started_at,
-            box=event.box,
-            path=list(event.path),
-            path_step=self._tuning.path_step,
-            scores=[event.confidence],
-            event_id=event.event_id,
-            revision=event.revision + 1,
-            told_s=track.seen_s,
-            told_kind=event.kind,
-            told_score=told_score,
-        )
+        self._lives[track.number] = Life.resumed(track, event, self._tuning.path_step, told_score)
 
     def told_of(self, track: Track) -> tuple[UUID | None, float]:
         """The event that lives with this track, and the score of the view last sent."""
         life = self._lives.get(track.number)
         return (life.event_id, life.told_score) if life else (None, 0.0)
 
-    def _remember(self, track: Track, frame: Frame) -> _Life:
-        life = self._lives.get(track.number)
-        if life is None:
-            life = self._lives[track.number] = _Life(
-                track, frame.captured_at, path_step=self._tuning.path_step
-            )
-        life.track = track
-        if track.missed:
-            return life
-        life.best = better_view(frame, track.box, track.scores[-1], life.best) or life.best
-        life.box = life.best.box if life.best else life.box
-        if len(life.scores) < _SCORES_KEPT:
-            life.scores.append(track.scores[-1])
-        _extend(life)
-        return life
+    def _of(self, tracks: tuple[Track, ...]) -> list[Life]:
+        """The lives of these tracks, each once."""
+        lives = (self._lives[track.number] for track in tracks)
+        return list({id(life): life for life in lives}.values())
 
-    def _is_worth_telling(self, track: Track) -> bool:
-        tuning = self._tuning
-        if track.missed or track.looks < tuning.start_looks or track.score < tuning.start_score[track.kind]:
+    def _mount(self, tracks: tuple[Track, ...], frame: Frame, clock: ClockReading) -> list[Occurrence]:
+        """Make one life of a rider and what he rides, and two again when he gets off."""
+        self._riders.update(tracks)
+        told = []
+        for track in tracks:
+            if track.kind is not Kind.PERSON:
+                continue
+            life, wheels = self._lives[track.number], self._riders.mount_of(track.number)
+            mount = self._lives.get(wheels) if wheels is not None else None
+            if mount is not None and mount is not life:
+                told += self._join(life, mount, clock)
+            elif mount is None and not track.missed and len(life.tracks) > 1:
+                del life.tracks[track.number]
+                alone = Life.of(track, frame, self._tuning.path_step)
+                alone.stood = track.box
+                self._lives[track.number] = alone
+        return told
+
+    def _join(self, rider: Life, mount: Life, clock: ClockReading) -> list[Occurrence]:
+        """What was told of stays; where nothing or both were, the older."""
+        kept, other = sorted((rider, mount), key=lambda life: (life.event_id is None, life.born_s))
+        told = self._finish(other, clock)
+        kept.tracks |= other.tracks
+        for number in other.tracks:
+            self._lives[number] = kept
+        kept.is_entered = kept.is_entered or other.is_entered
+        return told
+
+    def _finish(self, life: Life, clock: ClockReading) -> list[Occurrence]:
+        if life.event_id is None:
+            return []
+        better = self._is_better(life, self._tuning.better_at_end)
+        return [self._tell(life, Phase.END, clock, with_view=better)]
+
+    def _is_worth_telling(self, life: Life) -> bool:
+        tuning, zones, track, kind = self._tuning, self._tuning.zones, life.lead, life.kind
+        if track.missed or track.looks < tuning.start_looks or not life.is_entered:
             return False
-        return track.moved or (
-            track.kind is Kind.PERSON
+        if track.score < zones.least_score(kind, tuning.start_score):
+            return False
+        box = life.box
+        if not zones.is_tall_enough(box) or zones.is_ignored(box) or self._riders.is_undecided(track.number):
+            return False
+        if life.stood:
+            return has_left(life.stood, track.box)
+        return life.has_moved or (
+            kind is Kind.PERSON
             and track.looks >= tuning.still_person_looks
             and track.score >= tuning.still_person_score
         )
 
-    def _update(self, life: _Life, clock: ClockReading) -> list[Occurrence]:
+    def _update(self, life: Life, clock: ClockReading) -> list[Occurrence]:
         better = self._is_better(life, self._tuning.clearly_better)
-        if better or life.track.kind is not life.told_kind:
+        if better or life.kind is not life.told_kind:
             return [self._tell(life, Phase.UPDATE, clock, with_view=better)]
         return []
 
-    def _is_better(self, life: _Life, factor: float) -> bool:
+    def _is_better(self, life: Life, factor: float) -> bool:
         return life.best is not None and life.best.score > life.told_score * factor
 
-    def _tell(self, life: _Life, phase: Phase, clock: ClockReading, *, with_view: bool) -> Occurrence:
-        track, view = life.track, life.best
-        assert life.box is not None and life.event_id is not None  # noqa: S101, PT018 -- for the reader and mypy
+    def _tell(self, life: Life, phase: Phase, clock: ClockReading, *, with_view: bool) -> Occurrence:
+        view, gone = life.best, phase is Phase.END and not life.is_seen
+        assert life.told_box is not None and life.event_id is not None  # noqa: S101, PT018 -- for the reader and mypy
         event = DetectionEvent(
             id=self._new_id(),
             event_id=life.event_id,
@@ -177,33 +191,21 @@ class Events:
             phase=phase,
             site=self._site,
             camera=self._camera,
-            kind=track.kind,
+            kind=life.kind,
             confidence=round(median(life.scores), 3),
             started_at=life.started_at,
-            seen_at=life.at(track.seen_s),
-            box=life.box.rounded(),
+            seen_at=life.at(life.seen_s),
+            box=life.told_box.rounded(),
             path=tuple(life.path),
+            entry_side=life.entry,
+            exit_side=life.left_by() if gone else None,
             clock=clock,
         )
         life.revision += 1
-        life.told_s, life.told_kind = track.at_s, track.kind
+        life.told_s, life.told_kind = life.lead.at_s, life.kind
         if with_view and view:
             life.told_score = view.score
         return Occurrence(event, view if with_view else None)
-
-
-def _extend(life: _Life) -> None:
-    """Add where the foot is now, if it has gone a step; thin the path when it is full."""
-    box, t = life.track.box, life.track.seen_s - life.track.born_s
-    point = PathPoint(t=round(max(t, 0.0), 2), x=round(box.centre[0], 4), y=round(min(box.bottom, 1.0), 4))
-    if life.path:
-        last = life.path[-1]
-        if max(abs(point.x - last.x), abs(point.y - last.y)) < life.path_step:
-            return
-    if len(life.path) >= _MAX_POINTS:
-        life.path = life.path[::2]
-        life.path_step *= 1.5
-    life.path.append(point)
 
 
 def ended_unseen(event: DetectionEvent, clock: ClockReading, message_id: UUID) -> DetectionEvent:

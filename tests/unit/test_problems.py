@@ -20,6 +20,7 @@ _OF_THE_BOX = {
     "station-unreachable", "collector-absent", "not-authorised", "messages-refused", "not-enrolled",
     "certificate-expiring", "no-cameras", "camera-other", "camera-connecting", "model-missing",
     "model-changed", "model-unmeasured", "clock-unsynchronised", "disk-low", "not-running",
+    "zones-invalid", "zones-unknown-camera",
 }  # fmt: skip
 
 
@@ -64,3 +65,17 @@ def test_every_cause_of_a_camera_has_few_words_for_the_stations_table() -> None:
         assert f"cause.{code}" in catalogue(), code
         for language in Language:
             assert len(text(f"cause.{code}", language)) <= 60
+
+
+def test_zones_that_stop_the_start_or_are_nobodys_are_said(tmp_path: Path) -> None:
+    def codes() -> set[tuple[str, str]]:
+        found = examine(tmp_path, AgentSettings(), NOON, running=False, synchronised=True)
+        return {(one.code, one.subject) for one in found.problems if one.code.startswith("zones")}
+
+    zones = tmp_path / "zones.toml"
+    zones.write_text("[gate]\nmin_height = 0.1\n")
+    assert codes() == {("zones-unknown-camera", "gate")}
+    zones.write_text("[gate]\nmin_height = 7\n")
+    assert codes() == {("zones-invalid", "")}
+    zones.unlink()
+    assert codes() == set()
