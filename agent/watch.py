@@ -16,6 +16,7 @@ from typing import Protocol
 
 from uuid6 import uuid7
 
+from agent.cameras.attention import Attention
 from agent.cameras.reference import ImageCheck
 from agent.uplink.outbox import Outbox
 from agent.vision.claim import Claim, judge
@@ -69,6 +70,7 @@ class Watched:
     clock_offset_s: float | None
     seen_s: float  # monotonic time of its newest frame
     hints: HintSource | None = None
+    attention: Attention | None = None  # told whether every picture is needed
     image_check: ImageCheck | None = None  # against the view of the day it was put up
     ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
 
@@ -147,6 +149,8 @@ class Watch:
                     watched.pipeline.hint(hinted_s)
                 reading = self._reading(watched.clock_offset_s, frame.monotonic_s)
                 self._keep_all(watched, watched.pipeline.step(frame, reading))
+                if watched.attention:
+                    watched.attention.saw(frame.monotonic_s, quiet=watched.pipeline.is_quiet)
                 if watched.image_check:
                     watched.image_check.look(frame)
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
