@@ -150,6 +150,7 @@ class StillMemory:
             x=Axis.at(x, deviation=0.0, velocity_deviation=0.0),
             y=Axis.at(y, deviation=0.0, velocity_deviation=0.0),
             box=thing.place,
+            whole=(thing.place.w, thing.place.h),
             born_s=since_s,
             seen_s=seen_s,
             at_s=seen_s,

@@ -30,6 +30,10 @@ FAMILY = {
 }
 """Models hesitate between kinds of one family, hardly ever across: the vote is held within it."""
 
+_SHRUNK = 0.8  # of the length a track has: shorter, and a part may be hidden; strides vary it by less
+_GROWS = 0.3  # how fast the length follows what shows: ten looks from afar to near
+_HIDDEN_SHRINKS = 0.05  # and while a part may be hidden: a second behind a post costs a fifth
+
 _SCORES_KEPT = 25  # five seconds: a median that can still change its mind
 
 
@@ -64,6 +68,7 @@ class Track:
     x: Axis  # centre, fraction of the width
     y: Axis  # centre, fraction of the height
     box: Box  # as last seen
+    whole: tuple[float, float]  # width and height as they are when nothing hides a part
     born_s: float
     seen_s: float  # when it was last found
     at_s: float  # when its axes were last moved on
@@ -86,8 +91,8 @@ class Track:
 
     @property
     def expected(self) -> Box:
-        """Where it should be now, clipped to the frame."""
-        w, h = self.box.w / 2, self.box.h / 2
+        """Where it should be now, all of it, clipped to the frame."""
+        w, h = self.whole[0] / 2, self.whole[1] / 2
         x, y = self.x.position, self.y.position
         return Box.from_corners(x - w, y - h, x + w, y + h)
 
@@ -171,6 +176,7 @@ class Tracker:
             x=Axis.at(box.centre[0], **doubt_x),
             y=Axis.at(box.centre[1], **doubt),
             box=box,
+            whole=(box.w, box.h),
             born_s=at_s,
             seen_s=at_s,
             at_s=at_s,
@@ -205,8 +211,9 @@ def moved_on(track: Track, at_s: float, aspect: float, tuning: TrackTuning) -> T
 def seen(track: Track, detection: Detection, aspect: float, tuning: TrackTuning) -> Track:
     """Let a detection correct a track."""
     box, deviation = detection.box, tuning.jitter * _size(detection.box, aspect)
-    x = corrected(track.x, box.centre[0], deviation / aspect)
-    y = corrected(track.y, box.centre[1], deviation)
+    (place_x, w), (place_y, h) = _spans(track, box)
+    x = corrected(track.x, place_x, deviation / aspect)
+    y = corrected(track.y, place_y, deviation)
     left = has_left(track.anchor, box)
     votes = {**track.votes, detection.kind: track.votes.get(detection.kind, 0.0) + detection.confidence}
     return replace(
@@ -214,6 +221,7 @@ def seen(track: Track, detection: Detection, aspect: float, tuning: TrackTuning)
         x=x,
         y=y,
         box=box,
+        whole=(w, h),
         seen_s=track.at_s,
         anchor=box if left else track.anchor,
         anchored_s=track.at_s if left else track.anchored_s,
@@ -229,17 +237,38 @@ def gain(track: Track, detection: Detection, aspect: float, tuning: TrackTuning)
     """How much speaks for this detection being this track; 0 when it cannot be."""
     if FAMILY[detection.kind] != track.family:
         return 0.0
-    size = (_size(track.box, aspect) + _size(detection.box, aspect)) / 2
+    (x, w), (y, h) = _spans(track, detection.box)
+    size = (math.sqrt(track.whole[0] * track.whole[1] * aspect) + math.sqrt(max(w * h, 1e-8) * aspect)) / 2
     if size <= 0:
         return 0.0
-    x, y = detection.box.centre
     distance = math.hypot((x - track.x.position) * aspect, y - track.y.position) / size
     doubt = math.sqrt(track.x.variance * aspect**2 + track.y.variance) / size
     if distance > min(tuning.reach_limit, tuning.reach + 2 * doubt):
         return 0.0
-    misfit = _stretch(track.box.w, detection.box.w) + _stretch(track.box.h, detection.box.h)
+    misfit = _stretch(track.whole[0], w) + _stretch(track.whole[1], h)
     overlap = track.expected.overlap(detection.box)
     return max(0.0, 1 + tuning.reach_limit + overlap - distance - misfit / 2)
+
+
+def _spans(track: Track, box: Box) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Middle and length of the whole object on both axes, by a box that may show a part of it."""
+    x = whole_span(box.x, box.right, track.x.position, track.whole[0])
+    return x, whole_span(box.y, box.bottom, track.y.position, track.whole[1])
+
+
+def whole_span(low: float, high: float, expected: float, whole: float) -> tuple[float, float]:
+    """Where is the middle of something that shows from low to high, and how long is it?
+
+    Behind a pillar, or half out of the picture, a box shrinks from one side. Its own middle then says
+    that the walker slows down and turns, and two who meet behind the pillar are swapped; the edge that
+    still shows says where he is. Of both edges and the middle, the one that agrees best is believed.
+    """
+    shown = high - low
+    if shown >= _SHRUNK * whole:
+        return (low + high) / 2, whole + _GROWS * (shown - whole)
+    places = (low + high) / 2, low + whole / 2, high - whole / 2
+    place = min(places, key=lambda middle: abs(middle - expected))
+    return place, whole + (_GROWS if place == places[0] else _HIDDEN_SHRINKS) * (shown - whole)
 
 
 def has_left(anchor: Box, box: Box) -> bool:
