@@ -5,9 +5,12 @@ who is there; the quick one (just now) shows who moves, so that the ghost left i
 who stood there, or a car that has parked, keeps nothing open. A standing object is the tracker's to
 remember, not the gate's.
 
-Light is not motion: before comparing, both are shown in today's light (`_light`: one gain and one
-offset for the whole picture, found with medians so that the walker himself does not count). What is
-left is counted in cells; a few neighbouring cells that changed are motion.
+Light is not motion: before comparing, the scene is shown in today's light, first as a whole (`_light`:
+one gain and one offset, found with medians so that the walker himself does not count), then place by
+place (`_unlike_locally`), for clouds and headlights. Rain is not motion: while it rains a pixel shows
+the darker of two looks (`_without_rain`), and a drop is in one of them only. What is left is counted in
+cells: a few neighbouring ones that changed are motion. What is smaller than that may be somebody far
+away, and `agent.vision.specks` follows it to see whether it goes anywhere.
 
 When most of the picture no longer fits (infra-red switch-over, somebody turned the camera) nothing
 moved either: the scene is learned anew. Whoever stood there meanwhile is found by the quiet look of
@@ -25,12 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.vision.frame import Frame, Image
+from agent.vision.specks import Specks
 from shared.geometry import Box
 
 _WIDTH, _HEIGHT = 320, 180  # a person of 8 % of the height is still 14 pixels tall
 _CELL = 10  # pixels: 32 x 18 cells; a clock's digit changes one or two, a person three or more
 _COLUMNS, _ROWS = _WIDTH // _CELL, _HEIGHT // _CELL
+_LOCAL = 41  # pixels: a light is broader than that, whoever is narrower keeps all of his contrast
 _SAMPLE = 8  # every eighth pixel each way, 920 in all, is enough for a median
+_A_QUARTER = 60  # of 255: part of a coarse pixel that must have changed for a drop to count
 _WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 _Grey = NDArray[np.uint8]
@@ -60,6 +66,9 @@ class MotionTuning:
     min_cells: int = 3  # a clock in the picture changes two cells a second
     another_scene: float = 12.0  # median grey levels; noise gives 4 on a bad night, a walker none
     settle_s: float = 2.0  # cameras hunt for exposure that long after switching to infra-red
+    drops: int = 8  # more things than that which brightened between two looks are rain
+    many_drops: int = 40  # so many that they fall twice on one place; a bright runner may be lost in it
+    rain_s: float = 10.0  # rain does not stop between two drops
     max_regions: int = 4  # bounds what a later stage may do per frame
 
 
@@ -74,6 +83,11 @@ class MotionGate:
         self._seen_s = 0.0
         self._open_until_s = 0.0
         self._settle_until_s = 0.0
+        self._specks = Specks()
+        self._before: _Grey = np.zeros((_HEIGHT, _WIDTH), np.uint8)  # what the last look found changed
+        self._recent: tuple[_Grey, _Grey] = (self._before, self._before)  # the looks before this one
+        self._learned_s = 0.0
+        self._raining_until_s = self._pouring_until_s = 0.0
 
     def reset(self) -> None:
         """Forget the scene: the next frame is a first frame."""
@@ -93,28 +107,53 @@ class MotionGate:
         if now < self._settle_until_s:
             self._scene = self._learned_anew(grey)
             return Motion(moved=now <= self._open_until_s)
+        grey = self._without_rain(grey, now)
         gain, offset = _light(self._scene, grey)
         self._scene, self._just_now = self._scene * gain + offset, self._just_now * gain + offset
         if _median(_sample(_unlike(grey, self._scene))) > self._tuning.another_scene:
             self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
             return Motion(moved=now <= self._open_until_s)
-        regions = self._compare(grey, self._scene)
+        regions = self._compare(grey, self._scene, now)
         if regions:
             self._open_until_s = now + self._tuning.hold_s
         cv2.accumulateWeighted(grey, self._scene, 1 - math.exp(-elapsed_s / self._tuning.follow_s))
         cv2.accumulateWeighted(grey, self._just_now, 1 - math.exp(-elapsed_s / self._tuning.just_now_s))
         return Motion(moved=now <= self._open_until_s, regions=regions)
 
-    def _compare(self, grey: _Grey, scene: _Average) -> tuple[Box, ...]:
-        tuning, unlike_just_now = self._tuning, _unlike(grey, self._just_now)
+    def _compare(self, grey: _Grey, scene: _Average, now: float) -> tuple[Box, ...]:
+        tuning = self._tuning
+        unlike_just_now = _unlike(grey, self._just_now)
         noise = _median(_sample(unlike_just_now)) * 1.48  # a normal distribution's deviation
         threshold = max(tuning.difference, tuning.noise_factor * noise)
-        there = _cells_over(_unlike(grey, scene), threshold, tuning.cell_share)
-        moving = _cells_over(unlike_just_now, threshold, tuning.cell_share)
-        return _regions(there, moving, tuning)
+        there = _over(_unlike_locally(grey, scene), threshold)
+        lasting, self._before = np.asarray(cv2.bitwise_and(there, self._before), np.uint8), there
+        moving = _over(unlike_just_now, threshold)
+        near = _regions(_cells(there, tuning.cell_share), _cells(moving, tuning.cell_share), tuning)
+        return merged([*near, *self._specks.walking(lasting, moving, now)], tuning.max_regions)
+
+    def _without_rain(self, grey: _Grey, now: float) -> _Grey:
+        """A drop brightens a pixel for one look only: while it rains, show the darker of two, or three."""
+        (earlier, newest), self._recent = self._recent, (self._recent[1], grey)
+        brighter = _over(np.asarray(cv2.subtract(grey, newest), np.uint8), self._tuning.difference)
+        drops = _blobs(brighter)
+        if drops > self._tuning.drops:
+            self._raining_until_s = now + self._tuning.rain_s
+        if drops > self._tuning.many_drops:
+            self._pouring_until_s = now + self._tuning.rain_s
+        if now >= self._raining_until_s or self._scene is None:
+            return grey
+        calm = np.asarray(cv2.min(grey, newest), np.uint8)
+        if now < self._pouring_until_s:
+            calm = np.asarray(cv2.min(calm, earlier), np.uint8)
+        if now - self._learned_s < self._tuning.settle_s:  # drops were taken for a part of the scene
+            self._scene = np.asarray(cv2.min(self._scene, calm.astype(np.float32)), np.float32)
+        return calm
 
     def _learned_anew(self, grey: _Grey) -> _Average:
         self._just_now = grey.astype(np.float32)
+        self._raining_until_s = self._pouring_until_s = 0.0
+        self._before, self._recent, self._learned_s = np.zeros_like(grey), (grey, grey), self._seen_s
+        self._specks.clear()
         return grey.astype(np.float32)
 
 
@@ -140,9 +179,30 @@ def _median(values: NDArray[Any]) -> float:
     return float(np.partition(values, middle)[middle])
 
 
-def _cells_over(difference: _Grey, threshold: float, share: float) -> _Cells:
-    """Which cells have more than a share of their pixels over the threshold?"""
-    changed = cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)[1]
+def _unlike_locally(grey: _Grey, average: _Average) -> _Grey:
+    """How far from the average, shown in the light that lies on each part of the picture now.
+
+    A cloud's shadow or a sweeping headlight changes all of a neighbourhood by one factor; whoever
+    comes in has edges and an inside of his own.
+    """
+    window = (_LOCAL, _LOCAL)
+    light = cv2.blur(grey.astype(np.float32), window) + 4  # four levels: black has no factor
+    factor = cv2.divide(light, cv2.blur(average, window) + 4)
+    return np.asarray(cv2.absdiff(grey, cv2.convertScaleAbs(cv2.multiply(average, factor))), np.uint8)
+
+
+def _over(difference: _Grey, threshold: float) -> _Grey:
+    return np.asarray(cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _blobs(changed: _Grey) -> int:
+    """How many separate things changed? Counted coarsely: a drop is one thing."""
+    few = cv2.resize(changed, (_WIDTH // 4, _HEIGHT // 4), interpolation=cv2.INTER_AREA)
+    return int(cv2.connectedComponents((few > _A_QUARTER).astype(np.uint8))[0]) - 1
+
+
+def _cells(changed: _Grey, share: float) -> _Cells:
+    """Which cells have more than a share of their pixels changed?"""
     return np.asarray(cv2.resize(changed, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA) > 255 * share)
 
 
