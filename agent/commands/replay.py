@@ -6,6 +6,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from uuid6 import uuid7
 
 from agent.cameras.replay import VideoFile
 from agent.detectors import open_detector, open_model
+from agent.draw import DrawnVideo
 from agent.settings import AgentSettings, home
 from agent.vision.detect import Detector
 from agent.vision.frame import Frame
@@ -37,13 +39,16 @@ class _Told:
     picture: EncodedThumbnail | None
 
 
-def replay(
+def replay(  # noqa: PLR0913 -- one argument per option of the command line
     file: Annotated[Path, typer.Argument(help=both("help.agent.replay-file"))],
     *,
     as_json: Annotated[bool, typer.Option("--json", help=both("help.agent.json"))] = False,
     fps: Annotated[float | None, typer.Option(min=0.2, max=30, help=both("help.agent.replay-fps"))] = None,
     model: Annotated[Path | None, typer.Option(help=both("help.agent.replay-model"))] = None,
     thumbnails: Annotated[Path | None, typer.Option(help=both("help.agent.replay-thumbnails"))] = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help=both("help.agent.replay-draw"))
+    ] = None,
     real_time: Annotated[bool, typer.Option("--real-time", help=both("help.agent.replay-real-time"))] = False,
 ) -> None:
     folder, clock = home(), SystemClock()
@@ -53,24 +58,32 @@ def replay(
         thumbnails.mkdir(parents=True, exist_ok=True)
     starts_at = datetime.fromtimestamp(int(clock.now().timestamp()), UTC)
     pace: Clock | None = clock if real_time else None
-    video = VideoFile(file, _CAMERA, starts_at, sampled_fps=fps or settings.detect_fps, pace=pace)
+    sampled_fps = fps or settings.detect_fps
+    video = VideoFile(file, _CAMERA, starts_at, sampled_fps=sampled_fps, pace=pace)
     pipeline = Pipeline(_SITE, _CAMERA, detector, Tuning(), uuid7)
     events: dict[uuid.UUID, DetectionEvent] = {}
-    for told in _play(video, pipeline):
-        events[told.event.event_id] = told.event
-        if told.picture and thumbnails:
-            name = f"{told.event.event_id}-{told.event.revision}.jpg"
-            (thumbnails / name).write_bytes(told.picture.jpeg)
-        _show(told, starts_at, as_json=as_json)
+    with DrawnVideo(draw, sampled_fps) if draw else nullcontext() as drawn:
+        for told in _play(video, pipeline, drawn):
+            events[told.event.event_id] = told.event
+            if told.picture and thumbnails:
+                name = f"{told.event.event_id}-{told.event.revision}.jpg"
+                (thumbnails / name).write_bytes(told.picture.jpeg)
+            _show(told, starts_at, as_json=as_json)
     _summarise(list(events.values()), pipeline.counts, detector, as_json=as_json)
 
 
-def _play(video: VideoFile, pipeline: Pipeline) -> Iterator[_Told]:
+def _play(video: VideoFile, pipeline: Pipeline, drawn: DrawnVideo | None) -> Iterator[_Told]:
     """Let every frame through; the file's end is a stream's end."""
     reading = _reading(None)
     for frame in video:
         reading = _reading(frame)
-        yield from map(_with_picture, pipeline.step(frame, reading))
+        glance = pipeline.glance(frame)
+        if glance is None:
+            continue
+        if glance.wanted:
+            yield from map(_with_picture, pipeline.look(glance, reading))
+        if drawn:
+            drawn.add(glance, pipeline.live)
     yield from map(_with_picture, pipeline.finish(reading))
 
 

@@ -25,7 +25,7 @@ from uuid6 import uuid7
 from agent.cameras.replay import VideoFile
 from agent.detectors import open_model
 from agent.vision.detect import Detector
-from agent.vision.frame import Frame
+from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Pipeline, Tuning
 from shared.geometry import Box
 from shared.messages import ClockQuality, ClockReading, DetectionEvent, Kind
@@ -51,6 +51,7 @@ CLIPS: Final = (*sorted((SHARED_DATA / "video").glob("*.mp4")), VTEST)
 READING: Final = ClockReading(boot_id="bench", monotonic_s=0.0, quality=ClockQuality.SYNCED)
 NIGHT: Final[tuple[Effect, ...]] = (infra_red, noise(12.0))
 _MET = 0.5  # of a path's points
+_ENOUGH = 7  # pictures: a median of so few is clean where nobody is
 _SLACK = 0.35  # of the box, on each side: labels are right to about a quarter of a walker
 
 
@@ -206,8 +207,8 @@ def _told(event: DetectionEvent) -> str:
 
 def empty_scenes(clip: Path) -> Iterator[tuple[str, Iterable[Frame]]]:
     """A clip's place without its people, a minute each of what must not fire."""
-    pictures = [frame.image for frame in VideoFile(clip, "file", NOON, sampled_fps=0.5)]
-    place, dark = emptied(pictures[:40]), infra_red(emptied(pictures[:40]))
+    place = empty_place(clip)
+    dark = infra_red(place)
     grain, night_grain = noise(4.0), noise(14.0)
     minute = 60.0
     yield "rain by day", film(still(place, minute), rain(), grain)
@@ -216,6 +217,16 @@ def empty_scenes(clip: Path) -> Iterator[tuple[str, Iterable[Frame]]]:
     yield "spider", film(still(dark, minute), spider(), night_grain)
     yield "moths", film(still(dark, minute), insects(), night_grain)
     yield "switch-over", film(still(place, minute), switch_over(15.0, 40.0), grain)
+
+
+def empty_place(clip: Path) -> Image:
+    """The median of a clip's empty moments, or where it has too few, of all of it."""
+    truth, pictures, empty = load_truth(clip.stem), [], []
+    for frame in VideoFile(clip, "file", NOON, sampled_fps=1):
+        pictures.append(frame.image)
+        if not any(o.moves and o.judged and o.at(frame.monotonic_s) for o in truth.objects):
+            empty.append(frame.image)
+    return emptied(empty if len(empty) >= _ENOUGH else pictures)
 
 
 def report(clips: list[Path], detector: Detector, effects: tuple[Effect, ...], *, notes: bool) -> Score:
