@@ -13,6 +13,7 @@ COMMANDS = (
     Command("aim", "agent.commands.aim", "help.agent.aim"),
     Command("frigate", "agent.commands.frigate", "help.agent.frigate"),
     Command("model", "agent.commands.model", "help.agent.model"),
+    Command("bench", "agent.commands.bench", "help.agent.bench"),
     Command("run", "agent.commands.run", "help.agent.run"),
     Command("doctor", "agent.commands.doctor", "help.agent.doctor"),
     Command("replay", "agent.commands.replay", "help.agent.replay"),

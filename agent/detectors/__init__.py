@@ -100,16 +100,15 @@ def put_in_force(home: Path, name: str, engine: str = "") -> Manifest:
 
 
 def model_in_force(home: Path, settings: AgentSettings) -> Manifest:
-    """Return the manifest of the model to run, without opening it."""
-    return Manifest.load(folder_in_force(home, settings))
+    """Return the manifest of the model to run, its engine the one in force, without opening it."""
+    manifest = Manifest.load(folder_in_force(home, settings))
+    return manifest.model_copy(update={"engine": engine_in_force(home, settings, manifest)})
 
 
 def open_detector(home: Path, settings: AgentSettings) -> Detector:
     """Open the model in force with the engine in force. Raises NeedsFixing with what to do."""
-    folder = folder_in_force(home, settings)
-    manifest = Manifest.load(folder)
-    engine = engine_in_force(home, settings, manifest)
-    return _open(manifest, folder, engine=engine, threads=settings.detector_threads)
+    folder, manifest = folder_in_force(home, settings), model_in_force(home, settings)
+    return _open(manifest, folder, engine=manifest.engine, threads=settings.detector_threads)
 
 
 def engine_in_force(home: Path, settings: AgentSettings, manifest: Manifest) -> str:

@@ -42,6 +42,8 @@ class Accuracy(BaseModel):
     person_recall: Fraction  # at the manifest's thresholds
     person_precision: Fraction
     measured_on: date
+    int8_of: str = ""  # the model in floats it was held against
+    int8_loss: dict[str, Annotated[float, Field(ge=-1, le=1)]] = {}  # AP50, per kind and for all vehicles
 
 
 class Weights(BaseModel):
