@@ -18,6 +18,7 @@ from collector.intake.committer import Committer
 from collector.intake.enrolment_endpoint import EnrolmentEndpoint
 from collector.intake.foundation import prepare
 from collector.intake.inbox import Inbox
+from collector.intake.ingest import Terms
 from collector.intake.subscriber import Subscriber
 from collector.settings import StationSettings
 from shared import systemd
@@ -47,7 +48,9 @@ class Service:
         self._inbox = Inbox()
         self._broker = Broker(folder, settings)
         self._subscriber = Subscriber(folder, settings, self._inbox, clock)
-        self._committer = Committer(folder, self._inbox, self._subscriber, clock, settings.clock_suspect_s)
+        self._committer = Committer(
+            folder, self._inbox, self._subscriber, clock, Terms(settings.clock_suspect_s, settings.wishes)
+        )
         self._endpoint = EnrolmentEndpoint(folder, settings, authority, clock)
 
     def run(self, stop: threading.Event) -> bool:

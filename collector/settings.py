@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from shared.messages import Kind, Wishes
 from shared.settings import Settings
 
 DEFAULT_STATION = Path("/var/lib/anninh-collector")  # systemd's StateDirectory
@@ -32,9 +33,22 @@ class StationSettings(Settings):
         float,
         Field(gt=0, description="Seconds an agent's clock may differ before its events are flagged."),
     ] = 120.0
+    colours: Annotated[
+        Literal["none", "vehicles", "all"],
+        Field(description="Whose coarse colour is kept: nobody's, vehicles', or people's clothes as well."),
+    ] = "vehicles"
+    tight_crops: Annotated[
+        bool, Field(description="Keep a second picture of each event, the object alone, cut tightly.")
+    ] = False
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="What the journal is told.")
     ] = "INFO"
+
+    @property
+    def wishes(self) -> Wishes:
+        """What all boxes are told, and what is kept of what they send."""
+        kinds = {"none": [], "vehicles": [kind for kind in Kind if kind is not Kind.PERSON], "all": [*Kind]}
+        return Wishes(colour_of=tuple(kinds[self.colours]), tight_crops=self.tight_crops)
 
 
 def station_folder() -> Path:

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.messages import AgentState, DetectionEvent, Heartbeat
+from shared.topics import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class EventRecord:
 
 @dataclass(frozen=True, slots=True)
 class PictureRecord:
-    """A thumbnail, its hash checked."""
+    """A thumbnail or a tight crop, its hash checked."""
 
     site: str
     message_id: UUID
@@ -31,6 +32,7 @@ class PictureRecord:
     event_id: UUID
     sha256: str
     jpeg: bytes
+    channel: Channel = Channel.THUMBNAIL  # or CROP
 
 
 @dataclass(frozen=True, slots=True)

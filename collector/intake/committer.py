@@ -22,7 +22,7 @@ from collector.archive.records import EventRecord, HeartbeatRecord, Record, Refu
 from collector.archive.register import Register
 from collector.archive.store import UNSTORABLE, Archive, Outcome
 from collector.intake.inbox import Inbox, Letter
-from collector.intake.ingest import Delivery, Reason, Refused, Standing, ingest, unforeseen
+from collector.intake.ingest import Delivery, Reason, Refused, Standing, Terms, ingest, unforeseen
 from shared.clock import Clock
 from shared.messages import Acknowledgement
 from shared.topics import parse_up
@@ -56,11 +56,9 @@ class _Answers:
 class Committer:
     """Owns its thread, and in it the only writing connection to the archive."""
 
-    def __init__(
-        self, folder: StationFolder, inbox: Inbox, wire: Wire, clock: Clock, clock_suspect_s: float
-    ) -> None:
+    def __init__(self, folder: StationFolder, inbox: Inbox, wire: Wire, clock: Clock, terms: Terms) -> None:
         self._folder, self._inbox, self._wire, self._clock = folder, inbox, wire, clock
-        self._clock_suspect_s = clock_suspect_s
+        self._terms = terms
         self._abandon = threading.Event()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
         self.mark_s = clock.monotonic()
@@ -82,7 +80,7 @@ class Committer:
 
     def _run(self) -> None:
         try:
-            with _Desk(self._folder, self._clock, self._clock_suspect_s) as desk:
+            with _Desk(self._folder, self._clock, self._terms) as desk:
                 while not self._abandon.is_set():
                     self.mark_s = self._clock.monotonic()
                     batch = self._inbox.take(BATCH_MESSAGES, IDLE_S, GATHER_S)
@@ -125,9 +123,9 @@ class Committer:
 class _Desk:
     """The committer's open databases, and what it remembers of the sites. One thread's only."""
 
-    def __init__(self, folder: StationFolder, clock: Clock, clock_suspect_s: float) -> None:
+    def __init__(self, folder: StationFolder, clock: Clock, terms: Terms) -> None:
         self._clock = clock
-        self._clock_suspect_s = clock_suspect_s
+        self._terms = terms
         self._packs = ThumbnailPacks(folder.thumbnails)
         self._archive_database = folder.open_archive()
         self._archive = Archive(self._archive_database, self._packs)
@@ -161,7 +159,7 @@ class _Desk:
     def _judged(self, delivery: Delivery) -> Record | Refused:
         standing = self._standing(delivery.topic)
         try:
-            return ingest(delivery, standing, self._clock_suspect_s)
+            return ingest(delivery, standing, self._terms)
         except Exception:  # part of the thread's loop: one message must not stop all sites for ever
             log.exception("a message nobody thought of", extra={"topic": delivery.topic})
             return unforeseen(delivery)

@@ -135,7 +135,7 @@ def _commented(settings: StationSettings) -> str:
     lines = []
     for name, field in StationSettings.model_fields.items():
         value = getattr(settings, name)
-        written = str(value) if isinstance(value, int | float) else _toml_string(value)
+        written = str(value).lower() if isinstance(value, int | float) else _toml_string(value)
         lines.append(f"# {field.description}\n{name} = {written}\n")
     return "\n".join(lines)
 

@@ -35,6 +35,7 @@ from shared.messages import (
     DetectionEvent,
     Heartbeat,
     TestMessage,
+    Wishes,
 )
 from shared.topics import Channel, Up, parse_up
 
@@ -47,7 +48,10 @@ _ID_BYTES = 16
 _MAX_BYTES = {
     Channel.EVENT: MAX_EVENT_BYTES,
     Channel.THUMBNAIL: MAX_THUMBNAIL_BYTES,
+    Channel.CROP: MAX_THUMBNAIL_BYTES,
     Channel.TEST: 1024,  # a test message is 0.2 kB
+    Channel.GAP: 2048,  # a report is 0.5 kB
+    Channel.BOOT: 2048,
     Channel.HEARTBEAT: MAX_HEARTBEAT_BYTES,
     Channel.STATE: 1024,  # a state is 0.1 kB
 }
@@ -67,6 +71,7 @@ class Reason(StrEnum):
     NO_PROPERTIES = "no-properties"  # a picture without event id, hash or content type
     NOT_A_JPEG = "not-a-jpeg"
     WRONG_HASH = "wrong-hash"
+    NOT_WANTED = "not-wanted"  # a tight crop, which this station does not ask for, or does no more
     FOREIGN = "foreign"  # the id belongs to another site's message or event
     UNSTORABLE = "unstorable"  # the database would not have it
     UNFORESEEN = "unforeseen"  # a fault of ours; the log has it
@@ -103,14 +108,25 @@ class Refused:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the station keeps: nothing it did not wish for, and flagged what an agent's clock makes doubtful.
+
+    `clock_suspect_s` is how far an agent's clock may be off unflagged.
+    """
+
+    clock_suspect_s: float
+    wishes: Wishes = field(default_factory=Wishes)
+
+
 class _RefusedError(Exception):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(reason, detail)
         self.reason, self.detail = reason, detail
 
 
-def ingest(delivery: Delivery, standing: Standing, clock_suspect_s: float) -> Record | Refused:
-    """Judge one message. `clock_suspect_s` is how far an agent's clock may be off unflagged."""
+def ingest(delivery: Delivery, standing: Standing, terms: Terms) -> Record | Refused:
+    """Judge one message."""
     message_id = _message_id(delivery.correlation)
     up = parse_up(delivery.topic)
     if up is None:
@@ -121,8 +137,7 @@ def ingest(delivery: Delivery, standing: Standing, clock_suspect_s: float) -> Re
             return _heartbeat(delivery, up.site)
         if up.channel is Channel.STATE:
             return _state(delivery, up.site)
-        suspicion = _Suspicion(clock_suspect_s, standing.skew_s)
-        return _to_be_acknowledged(delivery, up, message_id, suspicion)
+        return _to_be_acknowledged(delivery, up, message_id, (terms, standing))
     except _RefusedError as refused:
         return Refused(up.site, message_id, refused.reason, refused.detail)
 
@@ -135,14 +150,16 @@ def _check_at_the_door(delivery: Delivery, up: Up, standing: Standing) -> None:
 
 
 def _to_be_acknowledged(
-    delivery: Delivery, up: Up, message_id: UUID | None, suspicion: _Suspicion
+    delivery: Delivery, up: Up, message_id: UUID | None, judged_by: tuple[Terms, Standing]
 ) -> Acknowledged:
     if message_id is None:
         raise _RefusedError(Reason.NO_ID, up.channel)
     if up.channel is Channel.EVENT:
-        return _event(delivery, up.site, message_id, suspicion)
-    if up.channel is Channel.THUMBNAIL:
-        return _picture(delivery, up.site, message_id)
+        return _event(delivery, up.site, message_id, judged_by)
+    if up.channel is Channel.CROP and not judged_by[0].wishes.tight_crops:
+        raise _RefusedError(Reason.NOT_WANTED, up.channel)
+    if up.channel in {Channel.THUMBNAIL, Channel.CROP}:
+        return _picture(delivery, up, message_id)
     return _test(delivery, up.site, message_id)
 
 
@@ -170,13 +187,19 @@ class _Suspicion:
         return self.skew_s is not None and abs(self.skew_s) > self.tolerance_s
 
 
-def _event(delivery: Delivery, site: str, message_id: UUID, suspicion: _Suspicion) -> EventRecord:
+def _event(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Terms, Standing]) -> EventRecord:
+    """The body is kept as it came, unless it says more than the station wants: then only the rest is."""
+    terms, standing = judged_by
     event = _parsed(DetectionEvent, delivery.payload)
     _check_sender(event.site, site, event.id, message_id)
     if event.revision > MAX_REVISION:
         raise _RefusedError(Reason.MALFORMED, "revision")
-    suspect = suspicion.of(event, delivery.received_at)
-    return EventRecord(site, message_id, delivery.received_at, delivery.payload, event, clock_suspect=suspect)
+    suspect = _Suspicion(terms.clock_suspect_s, standing.skew_s).of(event, delivery.received_at)
+    granted = terms.wishes.granted(event)
+    body = delivery.payload
+    if granted is not event:
+        body = granted.model_dump_json(exclude_none=True).encode()
+    return EventRecord(site, message_id, delivery.received_at, body, granted, clock_suspect=suspect)
 
 
 def _test(delivery: Delivery, site: str, message_id: UUID) -> TestRecord:
@@ -185,7 +208,7 @@ def _test(delivery: Delivery, site: str, message_id: UUID) -> TestRecord:
     return TestRecord(site, message_id, delivery.received_at, delivery.payload)
 
 
-def _picture(delivery: Delivery, site: str, message_id: UUID) -> PictureRecord:
+def _picture(delivery: Delivery, up: Up, message_id: UUID) -> PictureRecord:
     if delivery.content_type != "image/jpeg":
         raise _RefusedError(Reason.NO_PROPERTIES, "content type")
     if _property(delivery, "id", _uuid) != message_id:
@@ -199,7 +222,9 @@ def _picture(delivery: Delivery, site: str, message_id: UUID) -> PictureRecord:
         jpeg.check(delivery.payload)
     except jpeg.NotAJpegError as error:
         raise _RefusedError(Reason.NOT_A_JPEG, str(error)) from error
-    return PictureRecord(site, message_id, delivery.received_at, event_id, sha256, delivery.payload)
+    return PictureRecord(
+        up.site, message_id, delivery.received_at, event_id, sha256, delivery.payload, up.channel
+    )
 
 
 def _heartbeat(delivery: Delivery, site: str) -> HeartbeatRecord:

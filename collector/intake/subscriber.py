@@ -79,7 +79,7 @@ class Subscriber:
         """Tell all agents whether what they send is kept; they wait while it is not."""
         self._is_keeping = is_keeping
         if self.subscribed.is_set():
-            self._client.publish(COLLECTOR_STATE, _state(online=is_keeping), qos=1, retain=True)
+            self._client.publish(COLLECTOR_STATE, self._state(online=is_keeping), qos=1, retain=True)
 
     def _run(self) -> None:
         try:
@@ -96,7 +96,7 @@ class Subscriber:
         client.tls_set_context(context)
         client.reconnect_delay_set(*RECONNECT_S)
         client.max_inflight_messages_set(WINDOW_MESSAGES)
-        client.will_set(COLLECTOR_STATE, _state(online=False), qos=1, retain=True)
+        client.will_set(COLLECTOR_STATE, self._state(online=False), qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
@@ -145,6 +145,5 @@ class Subscriber:
             properties=dict(getattr(properties, "UserProperty", ())),
         )
 
-
-def _state(*, online: bool) -> str:
-    return CollectorState(online=online).model_dump_json()
+    def _state(self, *, online: bool) -> str:
+        return CollectorState(online=online, wishes=self._settings.wishes).model_dump_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -14,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.archive.records import EventRecord, HeartbeatRecord, PictureRecord, StateRecord, TestRecord
-from collector.intake.ingest import Delivery, Reason, Refused, Standing, ingest
-from shared.messages import AgentState, TestMessage
+from collector.intake.ingest import Delivery, Reason, Refused, Standing, Terms, ingest
+from shared.messages import AgentState, Colour, TestMessage, Wishes
+from shared.topics import Channel
 from tests.station import a_heartbeat, a_picture, an_event
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -24,8 +26,17 @@ SITE = "nha-ong-ba"
 TOLERANCE_S = 120.0
 
 
-def judged(delivery: Delivery, standing: Standing = ENROLLED) -> Any:
-    return ingest(delivery, standing, TOLERANCE_S)
+ANNOUNCED = {
+    "sha256": "0" * 64,
+    "size_bytes": 9,
+    "width": 20,
+    "height": 30,
+    "taken_at": NOW.isoformat(),
+}
+
+
+def judged(delivery: Delivery, standing: Standing = ENROLLED, wishes: Wishes | None = None) -> Any:
+    return ingest(delivery, standing, Terms(TOLERANCE_S, wishes or Wishes()))
 
 
 def event_delivery(*, topic_site: str = SITE, correlation: bytes | None = None, **changed: Any) -> Delivery:
@@ -52,6 +63,34 @@ def test_a_sound_event_is_kept_with_exactly_the_bytes_that_came() -> None:
     assert record.body is delivery.payload
     assert record.message_id == record.event.id == UUID(bytes=delivery.correlation)
     assert not record.clock_suspect
+
+
+def test_a_colour_nobody_asked_for_is_taken_out_of_the_bytes_as_well() -> None:
+    delivery = event_delivery(colour="purple", kind="car")
+    record = judged(delivery)
+    assert record.event.colour is None
+    assert b"purple" not in record.body
+    assert b"colour" not in record.body
+    kept = judged(delivery, wishes=Wishes(colour_of=("car",)))
+    assert kept.event.colour is Colour.PURPLE
+    assert kept.body is delivery.payload
+
+
+def test_the_colour_of_a_vehicle_may_be_wanted_without_that_of_clothes() -> None:
+    wishes = Wishes(colour_of=("car", "something newer"))
+    assert judged(event_delivery(colour="red", kind="car"), wishes=wishes).event.colour is Colour.RED
+    assert judged(event_delivery(colour="red", kind="person"), wishes=wishes).event.colour is None
+
+
+def test_a_tight_crop_is_kept_only_where_the_station_asks() -> None:
+    announced = event_delivery(crop=ANNOUNCED)
+    picture = replace(picture_delivery(), topic=f"anninh/v1/{SITE}/up/crop")
+    assert judged(announced).event.crop is None
+    assert b"crop" not in judged(announced).body
+    assert judged(picture).reason is Reason.NOT_WANTED
+    wishes = Wishes(tight_crops=True)
+    assert judged(announced, wishes=wishes).event.crop.sha256 == "0" * 64
+    assert judged(picture, wishes=wishes).channel is Channel.CROP
 
 
 def test_a_sound_picture_is_kept() -> None:
