@@ -14,19 +14,21 @@ detection per frame, whatever happens in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from agent.vision.detect import Detector
+from agent.vision.detect import Detection, Detector
 from agent.vision.event import Events, EventTuning, Occurrence, ended_unseen
-from agent.vision.frame import Frame
+from agent.vision.frame import Frame, Image
 from agent.vision.motion import Motion, MotionGate, MotionTuning
+from agent.vision.regions import Regions, RegionTuning, cut, in_frame
 from agent.vision.still import Remembered, StillMemory, StillTuning, is_good_light, wall_time
-from agent.vision.track import Tracker, Tracks, TrackTuning
+from agent.vision.track import Track, Tracker, Tracks, TrackTuning
+from shared.geometry import Box
 from shared.messages import ClockReading, DetectionEvent
 
-__all__ = ["Counts", "Occurrence", "Pipeline", "Tuning"]
+__all__ = ["Counts", "Glance", "Occurrence", "Pipeline", "Tuning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Tuning:
     """Every number of the eye, each with its reason beside it."""
 
     motion: MotionTuning = field(default_factory=MotionTuning)
+    regions: RegionTuning = field(default_factory=RegionTuning)
     track: TrackTuning = field(default_factory=TrackTuning)
     still: StillTuning = field(default_factory=StillTuning)
     event: EventTuning = field(default_factory=EventTuning)
@@ -53,8 +56,23 @@ class Counts:
     gated: int = 0  # kept from it
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """What the gate made of a frame. `wanted`: the detector should look at it."""
+
+    frame: Frame
+    motion: Motion
+    wanted: bool
+    anew: bool = False  # the stream was away before it: whoever is there now need not be who was there
+
+
 class Pipeline:
-    """One per camera; pure: time comes in with the frame. Owned by the vision thread."""
+    """One per camera; pure: time comes in with the frame.
+
+    `glance`, `hint` and `is_quiet` belong to whoever brings the frames, all else to the vision thread: the
+    gate sees every frame, also while the detector is busy with another camera. Between the two lie only
+    `_rest_s`, `_looked_s` and `_forget`, each one value.
+    """
 
     def __init__(
         self, site: str, camera: str, detector: Detector, tuning: Tuning, new_id: Callable[[], UUID]
@@ -62,45 +80,84 @@ class Pipeline:
         self._detector = detector
         self._tuning = tuning
         self._gate = MotionGate(tuning.motion)
+        self._regions = Regions(tuning.regions)
         self._tracker = Tracker(tuning.track)
         self._still = StillMemory(tuning.still)
         self._events = Events(site, camera, tuning.event, new_id)
         self._new_id = new_id
         self._newest_s: float | None = None
         self._looked_s = 0.0
+        self._rest_s = tuning.quiet_look_s  # while the gate is shut, how long between two looks
+        self._forget = False  # the scene, at the next frame
         self._hinted_s = float("-inf")
         self._moved = True
-        self.counts = Counts()
+        self._frames = self._looked = self._gated = 0
+        self.is_confirming = False  # somebody was found and is not yet sure: the next look decides
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self._frames, self._looked, self._gated)
+
+    @property
+    def live(self) -> tuple[tuple[Track, UUID | None], ...]:
+        """What is followed since the newest look, and the event told of it, if any."""
+        return tuple((track, self._events.told_of(track)[0]) for track in self._tracker.live)
 
     def step(self, frame: Frame, clock: ClockReading) -> list[Occurrence]:
         """Take in the next frame of the stream; a frame older than the last is dropped."""
-        now, told = frame.monotonic_s, []
+        glance = self.glance(frame)
+        return self.look(glance, clock) if glance and glance.wanted else []
+
+    def glance(self, frame: Frame) -> Glance | None:
+        """Show a frame to the gate, which must see all of them. None: it is older than the last."""
+        now, anew = frame.monotonic_s, False
         if self._newest_s is not None:
             if now <= self._newest_s:
-                return []
-            if now - self._newest_s > self._tuning.gap_s:
-                told = self.pause(clock)
+                return None
+            anew = now - self._newest_s > self._tuning.gap_s
+        if anew or self._forget:
+            self._forget = False
+            self._gate.reset()
         self._newest_s = now
         motion = self._gate.look(frame)
         self._moved = motion.moved
-        if not self._is_due(motion, now):
-            self.counts = replace(self.counts, frames=self.counts.frames + 1, gated=self.counts.gated + 1)
-            return told
-        self.counts = replace(self.counts, frames=self.counts.frames + 1, looked=self.counts.looked + 1)
+        wanted = anew or self._is_due(motion, now)
+        self._frames += 1
+        self._gated += not wanted
+        return Glance(frame, motion, wanted, anew)
+
+    def look(self, glance: Glance, clock: ClockReading) -> list[Occurrence]:
+        """Give a frame to the detector, and follow what it finds; frames come in their order."""
+        frame, now = glance.frame, glance.frame.monotonic_s
+        told = self._pause(clock) if glance.anew else []
+        self._looked += 1
         self._looked_s = now
         width, height = frame.size
-        detections = self._detector.detect(frame.image)
-        tracks = self._tracker.update(detections, now, width / height)
-        stood = self._still.update(tracks, detections, now, good_light=is_good_light(frame.image))
+        look = self._regions.next(glance.motion.regions, [track.expected for track in self._tracker.live])
+        detections = self._found(frame.image, look.crop)
+        tracks = self._tracker.update(detections, now, width / height, look.shows)
+        self._rest_s = self._rest_between_looks_s()
+        stood = self._still.update(
+            tracks, detections, now, good_light=look.crop is None and is_good_light(frame.image)
+        )
         self._events.rest(stood.resting)
+        self.is_confirming = any(track.looks < self._tuning.event.start_looks for track in stood.live)
         return told + self._events.update(Tracks(stood.live, stood.gone), frame, clock)
+
+    def _found(self, image: Image, crop: Box | None) -> list[Detection]:
+        """One inference: of the whole frame, or of a part where somebody small may be."""
+        if crop is None:
+            return self._detector.detect(image)
+        return in_frame(self._detector.detect(cut(image, crop)), crop)
 
     @property
     def is_quiet(self) -> bool:
         """Nothing moved in the newest frame, nobody hinted, and whoever lives stands still."""
-        if self._moved or self._newest_s is None or self._newest_s - self._hinted_s <= self._tuning.hint_s:
+        if self._forget or self._moved or self._newest_s is None:
             return False
-        return all(self._tracker.is_still(track) for track in self._tracker.live)
+        if self._newest_s - self._hinted_s <= self._tuning.hint_s:
+            return False
+        return self._rest_s > 0
 
     def hint(self, monotonic_s: float) -> bool:
         """Somebody may be there: look for a while from that moment on. False: too soon after the last."""
@@ -111,8 +168,11 @@ class Pipeline:
 
     def pause(self, clock: ClockReading) -> list[Occurrence]:
         """The stream is lost, or we stop for a while: end what moves, remember what stands."""
-        self._gate.reset()
-        self._newest_s = None
+        self._forget = True
+        return self._pause(clock)
+
+    def _pause(self, clock: ClockReading) -> list[Occurrence]:
+        self._rest_s, self.is_confirming = self._tuning.quiet_look_s, False
         stood = self._still.pause(self._tracker.clear())
         self._events.rest(stood.resting)
         gone = stood.gone + self._still.expired(clock.monotonic_s)
@@ -121,6 +181,10 @@ class Pipeline:
     def finish(self, clock: ClockReading) -> list[Occurrence]:
         """There is no more: end all that lives or stands, and forget the scene."""
         return self.pause(clock) + self.forget_still(clock)
+
+    def expire(self, clock: ClockReading) -> list[Occurrence]:
+        """Time has passed, with or without frames: end what nobody has seen for too long."""
+        return self._events.end(self._still.expired(clock.monotonic_s), clock)
 
     def forget_still(self, clock: ClockReading) -> list[Occurrence]:
         """The camera looks elsewhere: no place means what it meant."""
@@ -158,14 +222,14 @@ class Pipeline:
             if event is not None:
                 self._events.resume(track, event, thing.told_score)
         ended = [Occurrence(ended_unseen(event, clock, self._new_id()), None) for event in left.values()]
-        return ended + self._events.end(self._still.expired(clock.monotonic_s), clock)
+        return ended + self.expire(clock)
 
     def _is_due(self, motion: Motion, now: float) -> bool:
-        if motion.moved or now - self._hinted_s <= self._tuning.hint_s:
-            return True
+        hinted = now - self._hinted_s <= self._tuning.hint_s
+        return motion.moved or hinted or now - self._looked_s >= self._rest_s
+
+    def _rest_between_looks_s(self) -> float:
         live = self._tracker.live
         if not live:
-            return now - self._looked_s >= self._tuning.quiet_look_s
-        if all(self._tracker.is_still(track) for track in live):
-            return now - self._looked_s >= self._tuning.still_look_s
-        return True
+            return self._tuning.quiet_look_s
+        return self._tuning.still_look_s if all(self._tracker.is_still(track) for track in live) else 0.0
