@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from agent.detectors import open_model
+from agent.detectors import engine_file, open_model
+from agent.detectors import is_installed as library_is_here
 from agent.detectors.engine_ultralytics import library
 from agent.detectors.ultralytics_export import is_installed
+from agent.engines import engines
 from agent.vision.detect import Detection, Detector
 from shared.messages import Kind
 from tests.bench.detectors.accuracy import Labelled, curve, labelled_pictures, look
@@ -20,7 +22,11 @@ MODELS = {
     "yolo11n-416": "yolo11n/yolo11n_416.onnx",
     "yolox-nano-416": "yolox_nano_416x416.onnx",
     "centernet-512": "centernet",
+    "yolo11n-416-int8-openvino": "yolo11n/yolo11n_416_int8.xml",
+    "yolo11n-320-ncnn": "yolo11n/ncnn_320/model.ncnn.param",
+    "nanodet-plus-416-ncnn": "nanodet_plus_ncnn/nanodet-plus-coco-416.param",
 }
+ONNX = ("yolo11n-416-int8", "yolo11n-416", "yolox-nano-416", "centernet-512")
 PERSON_RECALL_AT_LEAST = 0.40  # measured 0.52 to 0.60 on 128 pictures; a broken decoder gives 0.00
 PERSON_PRECISION_AT_LEAST = 0.65  # measured 0.80 and more
 
@@ -51,13 +57,18 @@ def converted(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(
     scope="module",
-    params=[*(("onnxruntime", m) for m in MODELS), ("ultralytics", "yolo11n-416")],
+    params=[
+        *(("onnxruntime", m) for m in ONNX),
+        *(("openvino", m) for m in (*ONNX, "yolo11n-416-int8-openvino")),
+        *(("ncnn", m) for m in ("yolo11n-320-ncnn", "nanodet-plus-416-ncnn")),
+        ("ultralytics", "yolo11n-416"),
+    ],
     ids="-".join,
 )
 def detector(request: pytest.FixtureRequest, shared_data: Path, converted: Path) -> Detector:
     engine, name = request.param
-    if engine == "ultralytics" and not is_installed():
-        pytest.skip("Ultralytics is not installed here (packaging/yolo-environment)")
+    if not library_is_here(engine_file(engine)):
+        pytest.skip(f"{engine} is not installed here")
     return open_model(model_path(name, shared_data, converted), engine=engine)
 
 
@@ -126,7 +137,23 @@ def test_a_person_is_found_at_the_same_place_in_a_picture_twice_as_large(
 
 
 def test_it_says_which_model_and_engine_it_is(detector: Detector) -> None:
-    assert detector.name.endswith(("(onnxruntime)", "(ultralytics)"))
+    assert detector.name.endswith(tuple(f"({engine})" for engine in engines()))
+
+
+@pytest.mark.parametrize("name", ["yolo11n-416", "yolox-nano-416"])
+def test_two_engines_with_the_same_weights_see_the_same(
+    name: str, shared_data: Path, converted: Path, pictures: list[Labelled]
+) -> None:
+    if not library_is_here(engine_file("openvino")):
+        pytest.skip("openvino is not installed here")
+    path = model_path(name, shared_data, converted)
+    one, other = (open_model(path, engine=engine) for engine in ("onnxruntime", "openvino"))
+    for picture in pictures[:8]:
+        ours, theirs = one.detect(picture.image()), other.detect(picture.image())
+        assert [d.kind for d in ours] == [d.kind for d in theirs]
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.confidence == pytest.approx(b.confidence, abs=0.005)
+            assert a.box.overlap(b.box) > 0.98
 
 
 def test_ultralytics_missing_is_said_with_the_command_that_installs_it() -> None:

@@ -147,6 +147,5 @@ def test_every_known_model_makes_a_manifest() -> None:
     for sha256, model in known.KNOWN.items():
         made = model.manifest("file.onnx", sha256)
         assert set(made.thresholds) == set(Kind)
-        assert made.accuracy is not None
-        assert made.accuracy.person_ap50 > 0.6
+        assert made.accuracy is None or made.accuracy.person_ap50 > 0.6
     assert len(known.COCO_CLASSES) == len(set(known.COCO_CLASSES)) == 80
