@@ -25,6 +25,7 @@ KNOWN: dict[str, Severity] = {
     "connecting": Severity.PASSING,
     "station-unreachable": Severity.PASSING,
     "collector-absent": Severity.PASSING,
+    "broker-full": Severity.PASSING,
     "not-authorised": Severity.BROKEN,
     "messages-refused": Severity.BROKEN,
     "not-enrolled": Severity.BROKEN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,19 +26,21 @@ from agent.cameras.rtsp import CameraStream, FrameSlot
 from agent.detectors import open_detector
 from agent.examine import STATUS
 from agent.settings import AgentSettings
+from agent.still_store import StillStore
 from agent.supervisor import Watched as WatchedThread
 from agent.supervisor import late
 from agent.uplink import identity
 from agent.uplink.heartbeat import vitals
 from agent.uplink.mqtt import MqttWire
-from agent.uplink.outbox import Outbox
-from agent.uplink.publisher import Publisher
+from agent.uplink.outbox import Outbox, Speaker
+from agent.uplink.publisher import Line, Publisher
 from agent.vision.event import EventTuning
 from agent.vision.pipeline import Pipeline, Tuning
 from agent.watch import TimedDetector, Watch, Watched
 from shared.clock import Clock, SystemClock, boot_id, is_synchronised
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing, TryLater
+from shared.localtime import Hours
 from shared.messages import CameraHealth, CameraState, ClockQuality, Heartbeat
 from shared.systemd import notify
 
@@ -96,6 +99,7 @@ class Agent:
         self._process = psutil.Process()
         self._identity = identity.load(home)
         self._arrived = threading.Event()
+        self._boot_told = False
         self._states: tuple[tuple[CameraState, str], ...] = ()
         self._cameras = [self._camera(entry) for entry in register.load(home)]
         self._frigate = self._open_frigate()
@@ -104,12 +108,17 @@ class Agent:
         self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
         self._listeners = self._listen()
         self._detector = TimedDetector(open_detector(home, settings), self._clock)
-        self._outbox = Outbox(home / "outbox.db", uuid7, budget_bytes=settings.outbox_mb * 1_000_000)
+        speaker = Speaker(self._identity.site, uuid7, self._identity.signer())
+        self._outbox = Outbox(home / "outbox.db", speaker, budget_bytes=settings.outbox_mb * 1_000_000)
         self._publisher = Publisher(
             self._outbox,
             MqttWire(self._identity, self._clock, self._outbox.arrived),
             self._clock,
-            window_bytes=settings.window_kb * 1024,
+            line=Line(
+                settings.window_kb * 1024,
+                settings.uplink_kbps * 125 or None,
+                Hours.parse(settings.quiet_hours),
+            ),
             heartbeat=(self._heartbeat, settings.heartbeat_s),
         )
         self._watch = Watch(
@@ -120,6 +129,7 @@ class Agent:
             arrived=self._arrived,
             is_synchronised=is_synchronised,
         )
+        self._watch.remember_in(StillStore(home))
         if self._frigate:
             self._watch.add_claims(self._frigate, self._detector, self._identity.site)
 
@@ -137,6 +147,7 @@ class Agent:
                     raise ThreadLate(threads=", ".join(hanging))
                 notify("WATCHDOG=1")
                 self._tell_news()
+                self._tell_boot()
         finally:
             notify("STOPPING=1")
             self._stop()
@@ -148,6 +159,14 @@ class Agent:
         if states != self._states:
             self._states = states
             self._publisher.tell_soon()
+
+    def _tell_boot(self) -> None:
+        """Once the clock is right, the station can date what was made before it was."""
+        if not self._boot_told and is_synchronised():
+            now = self._clock.now()
+            started_at = now - timedelta(seconds=self._clock.monotonic())
+            self._outbox.put_boot(self._boot_id, started_at, now)
+            self._boot_told = True
 
     def _camera_healths(self, now_s: float) -> tuple[CameraHealth, ...]:
         ours = (camera.health(now_s) for camera in self._cameras)
@@ -271,6 +290,10 @@ class Agent:
             outbox_waiting=waiting.messages,
             outbox_oldest_s=oldest_s and round(max(oldest_s, 0), 1),
             outbox_refused=waiting.refused,
+            outbox_dropped=waiting.dropped,
+            instance=waiting.instance,
+            sequence_next=waiting.sequence_next,
+            sequence_waiting=waiting.sequence_waiting,
             detector=self._detector.name,
             detect_p50_ms=p50_ms and round(p50_ms, 1),
             frames_skipped=sum(camera.slot.dropped for camera in self._cameras),

@@ -10,7 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agent.engines import AUTO, known_engine
 from shared.identity import CameraName
+from shared.localtime import Hours
 from shared.settings import Settings
+
+
+def _hours(text: str) -> str:
+    """Hours a person typed, checked where the file is read and not when the night comes."""
+    Hours.parse(text)
+    return text
+
 
 DEFAULT_HOME = Path("/var/lib/anninh-agent")  # systemd's StateDirectory
 
@@ -58,6 +66,14 @@ class AgentSettings(Settings):
     window_kb: Annotated[
         int, Field(ge=16, le=4096, description="Unacknowledged kilobytes on the wire at most.")
     ] = 64
+    uplink_kbps: Annotated[
+        int, Field(ge=0, le=1_000_000, description="Kilobits per second of the line to use; 0: all of it.")
+    ] = 0
+    quiet_hours: Annotated[
+        str,
+        AfterValidator(_hours),
+        Field(description="When pictures that waited long may be sent, 22:00-06:00; empty: always."),
+    ] = ""
     frigate: Annotated[
         FrigateSettings | None, Field(description="A Frigate whose events are taken in, none by default.")
     ] = None

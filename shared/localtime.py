@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
 
 VIETNAM = timezone(timedelta(hours=7), "UTC+7")  # no daylight saving since 1975
 _FORMATS = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y")
@@ -25,3 +26,31 @@ def read(typed: str) -> datetime:
             continue
     message = f"not dd/MM/yyyy HH:mm:ss: {typed}"
     raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A span of every day, `22:00-06:00` Vietnamese time; the whole day where nothing is said."""
+
+    begin: time | None = None
+    end: time | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Hours:
+        """Raises ValueError for anything but HH:MM-HH:MM; empty text means always."""
+        if not text:
+            return cls()
+        begin, dash, end = text.partition("-")
+        if not dash:
+            message = "HH:MM-HH:MM"
+            raise ValueError(message)
+        return cls(time.fromisoformat(begin.strip()), time.fromisoformat(end.strip()))
+
+    def hold(self, moment: datetime) -> bool:
+        """True when an aware moment lies within."""
+        if self.begin is None or self.end is None:
+            return True
+        now = moment.astimezone(VIETNAM).time()
+        if self.begin <= self.end:
+            return self.begin <= now < self.end
+        return now >= self.begin or now < self.end

@@ -24,6 +24,8 @@ class Channel(StrEnum):
     THUMBNAIL = "thumb"
     CROP = "crop"  # the object alone; its own channel, so that a station that did not ask can tell
     TEST = "test"  # the enrolment's proof that the way is open from end to end
+    GAP = "gap"  # what will never come, in the site's own words
+    BOOT = "boot"  # when the clock was first right
     HEARTBEAT = "hb"
     STATE = "state"
 

@@ -15,8 +15,8 @@ from agent.uplink import identity
 from agent.uplink.enroll import StationAddress, obtain_papers
 from agent.uplink.identity import Identity, NotEnrolled
 from agent.uplink.mqtt import MqttWire
-from agent.uplink.outbox import Outbox
-from agent.uplink.publisher import Publisher
+from agent.uplink.outbox import Outbox, Speaker
+from agent.uplink.publisher import Line, Publisher
 from shared.clock import SystemClock
 from shared.enrolment import Code
 from shared.errors import NeedsFixing, TryLater
@@ -81,8 +81,9 @@ def _ask_code() -> Code:
 def _prove_the_way(ours: Identity, folder: Path) -> None:
     """Send one test message down the whole way and wait for the collector's word by its id."""
     clock = SystemClock()
-    outbox = Outbox(folder / "outbox.db", uuid7)
-    publisher = Publisher(outbox, MqttWire(ours, clock, outbox.arrived), clock, window_bytes=_WINDOW_BYTES)
+    outbox = Outbox(folder / "outbox.db", Speaker(ours.site, uuid7, ours.signer()))
+    wire = MqttWire(ours, clock, outbox.arrived)
+    publisher = Publisher(outbox, wire, clock, line=Line(_WINDOW_BYTES))
     test = TestMessage(id=uuid7(), site=ours.site, sent_at=clock.now())
     outbox.put_test(test)
     publisher.start()

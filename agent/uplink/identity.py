@@ -8,12 +8,17 @@ from __future__ import annotations
 import json
 import shutil
 import ssl
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.disk import sync_folder, write_atomically
 from shared.errors import FileUnreadable, NeedsFixing
 from shared.identity import site_name
+from shared.signing import sign
 
 _FOLDER = "identity"
 
@@ -54,6 +59,16 @@ class Identity:
         context.load_verify_locations(self.ca)
         context.load_cert_chain(self.certificate, self.key)
         return context
+
+    def signer(self) -> Callable[[bytes], str]:
+        """Return what signs with this box's key. Raises FileUnreadable."""
+        try:
+            key = serialization.load_pem_private_key(self.key.read_bytes(), password=None)
+        except (OSError, ValueError) as error:
+            raise FileUnreadable(path=self.key, reason=error) from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise FileUnreadable(path=self.key, reason="not an EC key")
+        return lambda body: sign(body, key)
 
 
 def load(home: Path) -> Identity:

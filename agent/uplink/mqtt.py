@@ -112,11 +112,14 @@ def _properties(row: Row) -> Properties:
     """The message's id goes beside the body, so that even a body nobody can read is answered by id."""
     properties = Properties(PacketTypes.PUBLISH)
     properties.CorrelationData = row.id.bytes
+    facts: list[tuple[str, str]] = []
+    if row.sequence:
+        facts += [("sequence", str(row.sequence)), ("instance", row.instance)]
+    if row.signature:
+        facts.append(("signature", row.signature))
     if row.channel is Channel.THUMBNAIL:
         properties.ContentType = "image/jpeg"
-        properties.UserProperty = [
-            ("id", str(row.id)),
-            ("event_id", str(row.event_id)),
-            ("sha256", str(row.sha256)),
-        ]
+        facts += [("id", str(row.id)), ("event_id", str(row.event_id)), ("sha256", str(row.sha256))]
+    if facts:
+        properties.UserProperty = facts
     return properties

@@ -4,60 +4,75 @@ One SQLite file, `synchronous=FULL`: what `put` has returned from survives a pow
 only when the collector acknowledges its id (stored, or refused for ever); a PUBACK never counts,
 because no broker writes before it answers (measured: 2,000 of 2,000 lost at kill -9).
 
+Every event gets a number, names the hash of the one before, and is signed, in the transaction that
+keeps it: there is no moment at which a kept message is not part of the chain. When room runs out the
+least useful goes first (`_make_room`), never a start or an end, and what went is told to the station.
+
 The vision thread puts, the uplink thread takes; one lock, one connection.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from shared.messages import DetectionEvent, Phase, TestMessage
+from agent.uplink import losses
+from agent.uplink.losses import Loss
+from agent.uplink.outbox_file import open_file, transaction
+from agent.uplink.reserve import Reserve
+from shared.messages import (
+    BootReport,
+    Chain,
+    DetectionEvent,
+    GapReason,
+    GapReport,
+    Phase,
+    TestMessage,
+)
+from shared.signing import canonical, chained
 from shared.topics import Channel
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS outbox (
-    sequence  INTEGER PRIMARY KEY AUTOINCREMENT, -- numbers all a site ever says; never used twice
-    id        BLOB NOT NULL UNIQUE,  -- the message's UUIDv7, 16 bytes
-    channel   TEXT NOT NULL,         -- shared.topics.Channel
-    priority  INTEGER NOT NULL,      -- smaller goes first
-    event_id  BLOB,                  -- the event it speaks of
-    sha256    TEXT,                  -- of a thumbnail's body
-    made_us   INTEGER NOT NULL,      -- the agent's wall clock
-    body      BLOB NOT NULL          -- exactly what is published
-) STRICT;
-CREATE INDEX IF NOT EXISTS outbox_order ON outbox (priority, sequence);
-CREATE TABLE IF NOT EXISTS refused (
-    sequence  INTEGER PRIMARY KEY,
-    id        BLOB NOT NULL,
-    channel   TEXT NOT NULL,
-    reason    TEXT NOT NULL          -- the collector's word
-) STRICT;
-CREATE TABLE IF NOT EXISTS dropped (
-    channel   TEXT PRIMARY KEY,
-    count     INTEGER NOT NULL       -- evicted because the disk budget was used up
-) STRICT;
-"""
+log = logging.getLogger(__name__)
+
 _PRIORITY = {Phase.START: 1, Phase.END: 2, Phase.UPDATE: 3}
-_TEST_PRIORITY, _THUMBNAIL_PRIORITY = 0, 4
+_TEST_PRIORITY, _REPORT_PRIORITY, _THUMBNAIL_PRIORITY = 0, 0, 4
+_EVICT_OLD_PICTURE, _EVICT_PICTURE, _EVICT_UPDATE = 1, 2, 3
 _REFUSED_KEPT = 1000  # enough for `agent doctor` to show a pattern; the count stays in the sequence
+_UNWRITTEN_MOST = 200  # 6 MB with their pictures: what memory may hold while the disk takes nothing
+_EVICTED_AT_ONCE = 20  # pictures, half a megabyte: a full disk must not be asked at every event
+
+Signed = DetectionEvent | GapReport | BootReport
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """In whose name messages are numbered and signed."""
+
+    site: str
+    new_id: Callable[[], UUID]
+    sign: Callable[[bytes], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One message, ready to be published."""
 
-    sequence: int
     id: UUID
     channel: Channel
-    event_id: UUID | None
-    sha256: str | None
     body: bytes
+    instance: str
+    sequence: int  # 0: not numbered
+    event_id: UUID | None = None
+    sha256: str | None = None
+    signature: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +84,24 @@ class Waiting:
     oldest_us: int | None
     refused: int
     dropped: int
+    instance: str
+    sequence_next: int
+    sequence_waiting: int
 
 
 class Outbox:
     """The file and its one connection; safe to call from any thread."""
 
-    def __init__(self, path: Path, new_id: Callable[[], UUID], *, budget_bytes: int = 2_000_000_000) -> None:
-        self._new_id = new_id
+    def __init__(self, path: Path, speaker: Speaker, *, budget_bytes: int = 2_000_000_000) -> None:
+        self._speaker = speaker
         self._budget_bytes = budget_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.arrived = threading.Event()  # set by every put; the uplink thread clears it
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
+        self._unwritten: deque[tuple[DetectionEvent, bytes | None]] = deque()
+        self._never_written: list[Loss] = []
+        self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
+        self._db = open_file(path)
+        self._reserve.restore()
         self._size_bytes: int = self._db.execute(
             "SELECT coalesce(sum(length(body)), 0) FROM outbox"
         ).fetchone()[0]
@@ -90,72 +109,100 @@ class Outbox:
     def put(self, event: DetectionEvent, jpeg: bytes | None = None) -> DetectionEvent:
         """Keep an event and the picture it announces, in one transaction; return it as numbered.
 
-        Raises ValueError when the picture is not the one the event announces.
+        When the disk takes nothing, they wait in memory and are tried again with the next; the
+        event comes back without a number then. Raises ValueError when the picture is not the one
+        the event announces.
         """
-        announced = event.thumbnail.sha256 if event.thumbnail else None
-        if jpeg is not None and sha256(jpeg).hexdigest() != announced:
+        if jpeg is not None and (not event.thumbnail or sha256(jpeg).hexdigest() != event.thumbnail.sha256):
             message = "the picture's SHA-256 is not the one its event announces"
             raise ValueError(message)
-        made_us = round(event.seen_at.timestamp() * 1e6)
-        with self._lock, _transaction(self._db):
-            event = event.model_copy(update={"sequence": self._next_sequence()})
-            body = event.model_dump_json(exclude_none=True).encode()
-            self._insert(
-                event.id, Channel.EVENT, _PRIORITY[event.phase], (event.event_id, None), made_us, body
-            )
-            if jpeg is not None:
-                subject = (event.event_id, announced)
-                self._insert(self._new_id(), Channel.THUMBNAIL, _THUMBNAIL_PRIORITY, subject, made_us, jpeg)
-            self._make_room()
+        with self._lock:
+            if self._unwritten:
+                self._remember(event, jpeg)
+                self.retry()
+                return event
+            try:
+                event = self._put_with_room(event, jpeg)
+            except sqlite3.OperationalError as error:
+                log.error("outbox cannot write, keeping in memory", extra={"cause": error})  # noqa: TRY400 -- a full disk needs no traceback per event
+                self._remember(event, jpeg)
         self.arrived.set()
         return event
 
+    def retry(self) -> int:
+        """Write what waits in memory, if the disk takes it now; return how much still waits."""
+        with self._lock:
+            try:
+                while self._unwritten:
+                    self._put_with_room(*self._unwritten[0])
+                    self._unwritten.popleft()
+                with transaction(self._db):
+                    for loss in self._never_written:
+                        losses.note(self._db, loss)
+                self._never_written.clear()
+            except sqlite3.OperationalError:
+                return len(self._unwritten)
+        self._reserve.restore()
+        return 0
+
     def put_test(self, test: TestMessage) -> None:
         """Keep the enrolment's test message; it goes before everything else."""
-        body = test.model_dump_json().encode()
-        made_us = round(test.sent_at.timestamp() * 1e6)
-        with self._lock, _transaction(self._db):
-            self._insert(test.id, Channel.TEST, _TEST_PRIORITY, (None, None), made_us, body)
+        row = Row(test.id, Channel.TEST, test.model_dump_json().encode(), "", 0)
+        with self._lock, transaction(self._db):
+            self._insert(row, _TEST_PRIORITY, _us(test.sent_at))
         self.arrived.set()
 
-    def next(self, room_bytes: int, *, not_these: frozenset[UUID], limit: int = 64) -> list[Row]:
-        """Return what goes next, most urgent first: at most `room_bytes`, but one row at least.
+    def put_boot(self, boot_id: str, started_at: datetime, now: datetime) -> None:
+        """Tell the station, once per boot, when this boot's monotonic time was 0."""
+        with self._lock, transaction(self._db):
+            fresh = self._db.execute("INSERT OR IGNORE INTO boots VALUES (?)", (boot_id,)).rowcount
+            if fresh:
+                report = BootReport(
+                    id=self._speaker.new_id(), site=self._speaker.site, boot_id=boot_id, started_at=started_at
+                )
+                self._put_signed(report, Channel.BOOT, _REPORT_PRIORITY, _us(now))
+        self.arrived.set()
 
-        Nothing is returned when `room_bytes` is not positive.
-        """
-        chosen: list[Row] = []
-        with self._lock:
-            cursor = self._db.execute(
-                "SELECT sequence, id, channel, event_id, sha256, length(body) FROM outbox"
-                " ORDER BY priority, sequence LIMIT ?",
-                (limit + len(not_these),),
-            )
-            for sequence, raw_id, channel, event_id, digest, size in cursor:
-                if UUID(bytes=raw_id) in not_these:
-                    continue
-                if room_bytes <= 0 or len(chosen) == limit or (chosen and size > room_bytes):
-                    break
-                room_bytes -= size
-                chosen.append(self._row(sequence, raw_id, channel, event_id, digest))
-        return chosen
+    def report_losses(self, now: datetime) -> int:
+        """Put into words for the station what was lost since the last time; return how many reports."""
+        with self._lock, transaction(self._db):
+            lost = losses.take(self._db, now)
+            for fields in lost:
+                report = GapReport(id=self._speaker.new_id(), site=self._speaker.site, **fields)
+                self._put_signed(report, Channel.GAP, _REPORT_PRIORITY, _us(now))
+        self.arrived.set()
+        return len(lost)
+
+    def recent(self, span_us: tuple[int, int], limit: int, not_these: frozenset[UUID]) -> list[Row]:
+        """Return what was made in this span of the wall clock, most urgent first."""
+        found = "outbox INDEXED BY outbox_made WHERE made_us BETWEEN ? AND ?"
+        return self._choose(found, span_us, limit, not_these)
+
+    def backlog(
+        self, span_us: tuple[int, int], limit: int, not_these: frozenset[UUID], *, pictures: bool
+    ) -> list[Row]:
+        """Return what was made outside that span, most urgent first, then oldest first."""
+        found = "outbox INDEXED BY outbox_order WHERE made_us NOT BETWEEN ? AND ? AND priority <= ?"
+        urgent_to = _THUMBNAIL_PRIORITY if pictures else _THUMBNAIL_PRIORITY - 1
+        return self._choose(found, (*span_us, urgent_to), limit, not_these)
 
     def acknowledged(self, ids: Iterable[UUID]) -> int:
         """The collector has these on disk: forget them. Returns how many were still here."""
-        with self._lock, _transaction(self._db):
+        with self._lock, transaction(self._db):
             return sum(self._delete(message_id) for message_id in ids)
 
     def refused(self, reasons: Mapping[UUID, str]) -> None:
         """The collector will never take these: stop sending, remember why."""
-        with self._lock, _transaction(self._db):
+        with self._lock, transaction(self._db):
             for message_id, reason in reasons.items():
                 self._db.execute(
-                    "INSERT OR IGNORE INTO refused SELECT sequence, id, channel, ? FROM outbox WHERE id = ?",
+                    "INSERT INTO refused (id, channel, reason)"
+                    " SELECT id, channel, ? FROM outbox WHERE id = ?",
                     (reason, message_id.bytes),
                 )
                 self._delete(message_id)
             self._db.execute(
-                "DELETE FROM refused WHERE sequence <= (SELECT max(sequence) FROM refused) - ?",
-                (_REFUSED_KEPT,),
+                "DELETE FROM refused WHERE place <= (SELECT max(place) FROM refused) - ?", (_REFUSED_KEPT,)
             )
 
     def holds(self, message_id: UUID) -> bool:
@@ -174,40 +221,123 @@ class Outbox:
         with self._lock:
             messages, oldest_us = self._db.execute("SELECT count(*), min(made_us) FROM outbox").fetchone()
             (refused,) = self._db.execute("SELECT count(*) FROM refused").fetchone()
-            (dropped,) = self._db.execute("SELECT coalesce(sum(count), 0) FROM dropped").fetchone()
-        return Waiting(messages, self._size_bytes, oldest_us, refused, dropped)
+            instance, following, dropped = self._db.execute(
+                "SELECT instance, next, dropped FROM life"
+            ).fetchone()
+            (oldest,) = self._db.execute(
+                "SELECT min(sequence) FROM outbox WHERE instance = ? AND sequence > 0", (instance,)
+            ).fetchone()
+        return Waiting(
+            messages + len(self._unwritten), self._size_bytes, oldest_us, refused, dropped,
+            instance, following, oldest or following,
+        )  # fmt: skip
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
 
-    def _next_sequence(self) -> int:
-        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-        return (row[0] if row else 0) + 1
+    def _put_with_room(self, event: DetectionEvent, jpeg: bytes | None) -> DetectionEvent:
+        """On a full disk, give up the reserve and the oldest pictures, and try once more."""
+        try:
+            return self._put(event, jpeg)
+        except sqlite3.OperationalError:
+            self._reserve.give_up()
+            with transaction(self._db):
+                self._evict(_EVICTED_AT_ONCE)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return self._put(event, jpeg)
 
-    def _insert(
+    def _put(self, event: DetectionEvent, jpeg: bytes | None) -> DetectionEvent:
+        made_us, subject = _us(event.seen_at), event.event_id
+        evict = _EVICT_UPDATE if event.phase is Phase.UPDATE else None
+        size_bytes = self._size_bytes
+        try:
+            with transaction(self._db):
+                kept = self._put_signed(
+                    event, Channel.EVENT, _PRIORITY[event.phase], made_us, evict=evict, event_id=subject
+                )
+                if jpeg is not None:
+                    instance, sequence, _ = self._number()
+                    digest = sha256(jpeg).hexdigest()
+                    picture = Row(
+                        self._speaker.new_id(), Channel.THUMBNAIL, jpeg, instance, sequence, subject, digest
+                    )
+                    worth = _EVICT_OLD_PICTURE if event.phase is Phase.UPDATE else _EVICT_PICTURE
+                    self._insert(picture, _THUMBNAIL_PRIORITY, made_us, evict=worth)
+                self._make_room()
+        except sqlite3.Error:
+            self._size_bytes = size_bytes
+            raise
+        assert isinstance(kept, DetectionEvent)  # noqa: S101 -- for mypy: what went in came out
+        return kept
+
+    def _put_signed(
         self,
-        message_id: UUID,
+        message: Signed,
         channel: Channel,
         priority: int,
-        subject: tuple[UUID | None, str | None],
         made_us: int,
-        body: bytes,
-    ) -> None:
-        event_id, digest = subject
-        self._db.execute(
-            "INSERT INTO outbox (id, channel, priority, event_id, sha256, made_us, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (message_id.bytes, channel, priority, event_id and event_id.bytes, digest, made_us, body),
-        )
-        self._size_bytes += len(body)
+        *,
+        evict: int | None = None,
+        event_id: UUID | None = None,
+    ) -> Signed:
+        """Number, chain, write canonically, sign, keep. In the caller's transaction."""
+        instance, sequence, head = self._number()
+        chain = Chain(instance=instance, previous=head)
+        message = message.model_copy(update={"sequence": sequence, "chain": chain})
+        body = canonical(message)
+        signature = self._speaker.sign(body)
+        row = Row(message.id, channel, body, instance, sequence, event_id, signature=signature)
+        self._insert(row, priority, made_us, evict=evict)
+        self._db.execute("UPDATE life SET head = ?", (chained(body),))
+        return message
 
-    def _row(
-        self, sequence: int, raw_id: bytes, channel: str, event_id: bytes | None, digest: str | None
-    ) -> Row:
-        (body,) = self._db.execute("SELECT body FROM outbox WHERE sequence = ?", (sequence,)).fetchone()
+    def _number(self) -> tuple[str, int, str]:
+        """Take the next number: instance, number, hash of the newest signed body."""
+        instance, following, head = self._db.execute(
+            "UPDATE life SET next = next + 1 RETURNING instance, next, head"
+        ).fetchone()
+        return instance, following - 1, head
+
+    def _insert(self, row: Row, priority: int, made_us: int, *, evict: int | None = None) -> None:
+        event_id = row.event_id.bytes if row.event_id else None
+        self._db.execute(
+            "INSERT INTO outbox (id, channel, priority, evict, instance, sequence, event_id, sha256,"
+            " signature, made_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.id.bytes, row.channel, priority, evict, row.instance, row.sequence, event_id, row.sha256,
+             row.signature, made_us, row.body),
+        )  # fmt: skip
+        self._size_bytes += len(row.body)
+
+    def _choose(
+        self, found: str, facts: tuple[int, ...], limit: int, not_these: frozenset[UUID]
+    ) -> list[Row]:
+        """Find the places by an index alone; only the bodies that go are read."""
+        with self._lock:
+            places = self._db.execute(
+                f"SELECT place FROM {found} ORDER BY priority, place LIMIT ?",  # noqa: S608 -- the words are ours
+                (*facts, limit + len(not_these)),
+            ).fetchall()
+            chosen: list[Row] = []
+            for place in places:
+                (message_id,) = self._db.execute("SELECT id FROM outbox WHERE place = ?", place).fetchone()
+                if UUID(bytes=message_id) not in not_these:
+                    chosen.append(self._row(place))
+                if len(chosen) == limit:
+                    break
+        return chosen
+
+    def _row(self, place: tuple[int]) -> Row:
+        message_id, channel, event_id, *columns = self._db.execute(
+            "SELECT id, channel, event_id, body, instance, sequence, sha256, signature FROM outbox"
+            " WHERE place = ?",
+            place,
+        ).fetchone()
+        body, instance, sequence, digest, signature = columns
         subject = UUID(bytes=event_id) if event_id else None
-        return Row(sequence, UUID(bytes=raw_id), Channel(channel), subject, digest, body)
+        return Row(
+            UUID(bytes=message_id), Channel(channel), body, instance, sequence, subject, digest, signature
+        )
 
     def _delete(self, message_id: UUID) -> int:
         row = self._db.execute(
@@ -219,28 +349,33 @@ class Outbox:
         return 1
 
     def _make_room(self) -> None:
-        """Drop the oldest thumbnails, and count them, when the budget is used up; never an event."""
-        while self._size_bytes > self._budget_bytes:
-            row = self._db.execute(
-                "SELECT id FROM outbox WHERE channel = ? ORDER BY sequence LIMIT 1", (Channel.THUMBNAIL,)
-            ).fetchone()
-            if row is None:
-                return
-            self._delete(UUID(bytes=row[0]))
-            self._db.execute(
-                "INSERT INTO dropped VALUES (?, 1) ON CONFLICT (channel) DO UPDATE SET count = count + 1",
-                (Channel.THUMBNAIL,),
+        """Keep to the budget: pictures of updates go first, then the oldest pictures, then updates."""
+        while self._size_bytes > self._budget_bytes and self._evict(1):
+            pass
+
+    def _evict(self, most: int) -> int:
+        rows = self._db.execute(
+            "DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE evict IS NOT NULL"
+            " ORDER BY evict, place LIMIT ?) RETURNING channel, instance, sequence, made_us, length(body)",
+            (most,),
+        ).fetchall()
+        for channel, instance, sequence, made_us, size in rows:
+            is_picture = channel == Channel.THUMBNAIL
+            self._size_bytes -= size
+            loss = Loss(GapReason.DISK_FULL, sequence, sequence, not is_picture, is_picture, made_us, made_us)
+            losses.note(self._db, loss, instance)
+        self._db.execute("UPDATE life SET dropped = dropped + ?", (len(rows),))
+        return len(rows)
+
+    def _remember(self, event: DetectionEvent, jpeg: bytes | None) -> None:
+        self._unwritten.append((event, jpeg))
+        if len(self._unwritten) > _UNWRITTEN_MOST:
+            oldest, picture = self._unwritten.popleft()
+            at_us = _us(oldest.seen_at)
+            self._never_written.append(
+                Loss(GapReason.NOT_WRITTEN, 0, 0, 1, picture is not None, at_us, at_us)
             )
 
 
-class _transaction:  # noqa: N801 -- reads as a word in `with`
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK and the error goes on."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, failed: object, *_: object) -> None:
-        self._db.execute("ROLLBACK" if failed else "COMMIT")
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1e6)

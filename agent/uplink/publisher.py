@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from agent.uplink.outbox import Outbox
+from agent.uplink.outbox import Outbox, Row
+from agent.uplink.shaping import Cap, Turns
 from agent.uplink.window import Window
 from agent.uplink.wire import Answered, Connected, Disconnected, Said, Wire
 from shared.clock import Clock
+from shared.localtime import Hours
 from shared.messages import Acknowledgement, CollectorState, Heartbeat
 from shared.topics import COLLECTOR_STATE
 
@@ -22,12 +27,26 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 0.5  # how late a timer may be
 _NOBODY_THERE_S = 5.0  # PUBACK 0x10: the collector is not subscribed; it says when it is back
+_QUOTA_S = 60.0  # PUBACK 0x97 or anything like it: the broker is full, or says no more than "not now"
 _NOT_AUTHORISED_S = 3600.0  # PUBACK 0x87: no retry helps soon; the technician is told
-_NO_SUBSCRIBERS, _NOT_AUTHORISED = 0x10, 0x87
+_NO_SUBSCRIBERS, _FAILURE, _NOT_AUTHORISED = 0x10, 0x80, 0x87
+_RECENT = timedelta(minutes=10)  # what an officer may be waiting for
+_AHEAD = timedelta(minutes=1)  # further in the future is a clock, not an event
+_AT_ONCE = 16  # rows read at a time: half a megabyte of pictures
+_TEND_EVERY_S = 10.0
 
 _NEWS_APART_S = 5.0  # a camera that comes and goes every second must not fill the line with heartbeats
 
 HeartbeatMaker = Callable[[], Heartbeat]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What the way to the station may be asked to carry."""
+
+    window_bytes: int  # on the wire and not yet acknowledged
+    bytes_per_s: float | None = None  # None: as fast as it goes
+    quiet_hours: Hours = field(default_factory=Hours)
 
 
 class Publisher:
@@ -42,14 +61,17 @@ class Publisher:
         wire: Wire,
         clock: Clock,
         *,
-        window_bytes: int,
+        line: Line,
         heartbeat: tuple[HeartbeatMaker, float] | None = None,
     ) -> None:
         """`heartbeat` is what makes one, and every how many seconds."""
         self._outbox = outbox
         self._wire = wire
         self._clock = clock
-        self._window = Window(window_bytes)
+        self._line = line
+        self._window = Window(line.window_bytes)
+        self._cap, self._turns = Cap(line.bytes_per_s), Turns()
+        self._tend_at_s = clock.monotonic()
         self._heartbeat = heartbeat
         self._heartbeat_due_s = clock.monotonic()
         self._heartbeat_sent_s = float("-inf")
@@ -86,6 +108,7 @@ class Publisher:
         if not self._connected:
             return
         self._beat(now_s)
+        self._tend(now_s)
         if self._collector_there and now_s >= self._paused_until_s:
             self._send(now_s)
 
@@ -112,10 +135,42 @@ class Publisher:
         self._heartbeat_sent_s, self._heartbeat_due_s = now_s, now_s + interval_s
         self._wire.send_heartbeat(make().model_dump_json(exclude_none=True).encode())
 
+    def _tend(self, now_s: float) -> None:
+        """Now and then: what waits in memory for the disk, and what was lost, must be said too."""
+        if now_s < self._tend_at_s:
+            return
+        self._tend_at_s = now_s + _TEND_EVERY_S
+        if not self._outbox.retry():
+            self._outbox.report_losses(self._clock.now())
+
     def _send(self, now_s: float) -> None:
-        for row in self._outbox.next(self._window.room_bytes, not_these=self._window.ids):
+        """Newest first, with every fourth turn for what waited long, as far as window and cap allow."""
+        now = self._clock.now()
+        span_us = _us(now - _RECENT), _us(now + _AHEAD)
+        is_quiet = self._line.quiet_hours.hold(now)
+        while self._window.room_bytes > 0 and self._cap.room(now_s) > 0:
+            taken = self._window.ids
+            recent = self._outbox.recent(span_us, _AT_ONCE, taken)
+            backlog = self._outbox.backlog(span_us, _AT_ONCE, taken, pictures=is_quiet)
+            if not self._send_some(deque(recent), deque(backlog), now_s):
+                return
+
+    def _send_some(self, recent: deque[Row], backlog: deque[Row], now_s: float) -> int:
+        went = 0
+        while recent or backlog:
+            is_backlog = bool(backlog) and (self._turns.is_backlogs() or not recent)
+            queue = backlog if is_backlog else recent
+            room_bytes = self._window.room_bytes
+            fits = len(queue[0].body) <= room_bytes or (room_bytes > 0 and not self._window.ids)
+            if not fits or self._cap.room(now_s) <= 0:
+                return 0
+            row = queue.popleft()
             self._window.sent(row.id, len(row.body), now_s)
+            self._cap.spend(len(row.body))
+            self._turns.went(is_backlog=is_backlog)
             self._wire.send(row)
+            went += 1
+        return went
 
     def _learn(self, fact: Connected | Disconnected | Answered | Said) -> None:
         match fact:
@@ -132,6 +187,8 @@ class Publisher:
                 self._pause(_NOBODY_THERE_S, "collector-absent")
             case Answered(code) if code == _NOT_AUTHORISED:
                 self._pause(_NOT_AUTHORISED_S, "not-authorised")
+            case Answered(code) if code >= _FAILURE:
+                self._pause(_QUOTA_S, "broker-full")
             case Answered():
                 pass  # any other PUBACK says nothing: only the collector's word deletes
             case Said(topic, payload) if topic == COLLECTOR_STATE:
@@ -174,3 +231,7 @@ class Publisher:
         for message_id in (*word.stored, *word.refused):
             self._window.settled(message_id)
         self._set_problem("")
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1e6)

@@ -21,7 +21,6 @@ from pathlib import Path
 from uuid import UUID
 
 import cv2
-from uuid6 import uuid7
 
 from agent.detectors import open_detector
 from agent.settings import AgentSettings
@@ -30,7 +29,7 @@ from collector.archive.folder import StationFolder
 from collector.archive.search import Question, Search
 from tests.conftest import VTEST
 from tests.e2e.street import BUILD, Street
-from tests.unit.uplink.events import JPEG, event
+from tests.unit.uplink.events import JPEG, SPEAKER, event
 
 _POLL_S = 0.004
 _FLOOR_ROUNDS = 50
@@ -103,7 +102,7 @@ def _floor_ms(street: Street) -> float:
     detector = open_detector(street.home, AgentSettings())
     _, frame = cv2.VideoCapture(str(VTEST)).read()
     inference_s = statistics.median(_timed(lambda: detector.detect(frame)) for _ in range(_FLOOR_ROUNDS))
-    outbox = Outbox(Path(street.folder) / "floor.db", uuid7)
+    outbox = Outbox(Path(street.folder) / "floor.db", SPEAKER)
     commit_s = statistics.median(
         _timed(lambda: outbox.put(event(jpeg=JPEG), JPEG)) for _ in range(_FLOOR_ROUNDS)
     )

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 import pytest
 from pydantic import SecretStr
-from uuid6 import uuid7
 
 from agent.cameras import credentials, masks
 from agent.cameras.credentials import Credential
@@ -35,6 +34,7 @@ from tests.fakes import Street
 from tests.frigate_peer import FrigatePeer
 from tests.integration.cameras.conftest import until
 from tests.models import best_available_model
+from tests.unit.uplink.events import SPEAKER
 
 BOX = (300, 200, 380, 420)  # left, top, right, bottom in its 768x576
 EMPTY = np.repeat(Street(width=768, height=576).image(0)[..., :1], 3, axis=2)  # grey: nobody wears red in it
@@ -77,7 +77,7 @@ class Taker:
             mqtt_port=peer.mqtt_port,
         )
         self.frigate: Frigate = open_frigate(home, settings, clock, arrived=arrived, client_id="anninh-test")
-        self.outbox = Outbox(home / "outbox.db", uuid7)
+        self.outbox = Outbox(home / "outbox.db", SPEAKER)
         self._watch = Watch([], self.outbox, clock, "boot", arrived=arrived, is_synchronised=lambda: True)
         self._watch.add_claims(self.frigate, detector, "nha-ong-ba")
 
@@ -101,12 +101,12 @@ class Taker:
         return next(iter(self.frigate.health())).cause
 
     def events(self) -> list[DetectionEvent]:
-        rows = self.outbox.next(10**9, not_these=frozenset(), limit=1000)
+        rows = self.outbox.recent((0, 2**62), 1000, frozenset())
         told = [DetectionEvent.model_validate_json(row.body) for row in rows if row.channel is Channel.EVENT]
         return sorted(told, key=lambda event: event.sequence)
 
     def pictures(self) -> dict[str | None, bytes]:
-        rows = self.outbox.next(10**9, not_these=frozenset(), limit=1000)
+        rows = self.outbox.recent((0, 2**62), 1000, frozenset())
         return {row.sha256: row.body for row in rows if row.channel is Channel.THUMBNAIL}
 
     def ends(self) -> int:

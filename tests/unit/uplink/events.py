@@ -6,11 +6,16 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from uuid6 import uuid7
 
+from agent.uplink.outbox import Speaker
 from shared.geometry import Box
 from shared.messages import ClockQuality, ClockReading, DetectionEvent, Kind, Phase, Thumbnail
+from shared.signing import sign
 
+KEY = ec.generate_private_key(ec.SECP256R1())
+SPEAKER = Speaker("nha-ong-ba", uuid7, lambda body: sign(body, KEY))
 NOON = datetime(2026, 11, 23, 5, 0, tzinfo=UTC)
 JPEG = b"\xff\xd8 a picture, as far as the uplink knows \xff\xd9" * 20
 

@@ -5,15 +5,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from uuid6 import uuid7
 
-from agent.uplink.outbox import Outbox
-from agent.uplink.publisher import Publisher
+from agent.uplink.outbox import Outbox, Row
+from agent.uplink.publisher import Line, Publisher
 from agent.uplink.wire import Answered, Said
+from shared.localtime import Hours
 from shared.messages import Acknowledgement, ClockQuality, CollectorState, Heartbeat
-from shared.topics import COLLECTOR_STATE, down_ack
+from shared.topics import COLLECTOR_STATE, Channel, down_ack
 from tests.fakes import FakeClock
-from tests.unit.uplink.events import JPEG, NOON, event
+from tests.unit.uplink.events import JPEG, NOON, SPEAKER, event
 from tests.unit.uplink.lossy_wire import SITE, Collector, LossyWire
 
 
@@ -21,8 +21,8 @@ def joined(
     tmp_path: Path, *, seed: int = 0, loss: float = 0.0
 ) -> tuple[Outbox, Collector, LossyWire, FakeClock, Publisher]:
     clock, collector = FakeClock(NOON), Collector()
-    outbox, wire = Outbox(tmp_path / f"{seed}.db", uuid7), LossyWire(seed, collector, loss=loss)
-    return outbox, collector, wire, clock, Publisher(outbox, wire, clock, window_bytes=16_000)
+    outbox, wire = Outbox(tmp_path / f"{seed}.db", SPEAKER), LossyWire(seed, collector, loss=loss)
+    return outbox, collector, wire, clock, Publisher(outbox, wire, clock, line=Line(16_000))
 
 
 def a_heartbeat(clock: FakeClock) -> Heartbeat:
@@ -140,12 +140,10 @@ def test_nonsense_from_the_station_is_shrugged_off(tmp_path: Path, topic: str, p
 
 
 def test_a_heartbeat_goes_at_once_after_connecting_and_then_on_time(tmp_path: Path) -> None:
-    clock, outbox = FakeClock(NOON), Outbox(tmp_path / "o.db", uuid7)
+    clock, outbox = FakeClock(NOON), Outbox(tmp_path / "o.db", SPEAKER)
     wire = LossyWire(0, Collector())
 
-    publisher = Publisher(
-        outbox, wire, clock, window_bytes=1000, heartbeat=(lambda: a_heartbeat(clock), 60.0)
-    )
+    publisher = Publisher(outbox, wire, clock, line=Line(1000), heartbeat=(lambda: a_heartbeat(clock), 60.0))
     publisher.step()
     assert wire.heartbeats == []
     wire.connect()
@@ -164,7 +162,7 @@ def test_news_of_a_camera_do_not_wait_for_the_next_minute_but_neither_do_they_fl
         return a_heartbeat(clock)
 
     publisher = Publisher(
-        Outbox(tmp_path / "o.db", uuid7), wire, clock, window_bytes=16_000, heartbeat=(make, 60.0)
+        Outbox(tmp_path / "o.db", SPEAKER), wire, clock, line=Line(16_000), heartbeat=(make, 60.0)
     )
     wire.connect()
     for second in range(100):
@@ -173,3 +171,79 @@ def test_news_of_a_camera_do_not_wait_for_the_next_minute_but_neither_do_they_fl
         publisher.step()
         clock.advance(timedelta(seconds=1))
     assert [at - made[0] for at in made] == [0, 10, 15, 20, 25, 85]
+
+
+class Listening(LossyWire):
+    """Remembers the order in which rows went."""
+
+    def __init__(self) -> None:
+        super().__init__(0, Collector(), loss=0.0)
+        self.went: list[Row] = []
+
+    def send(self, row: Row) -> None:
+        self.went.append(row)
+
+
+def yesterdays_queue(tmp_path: Path, *, line: Line) -> tuple[Outbox, Listening, FakeClock, Publisher]:
+    clock, wire = FakeClock(NOON + timedelta(days=1)), Listening()
+    outbox = Outbox(tmp_path / "o.db", SPEAKER)
+    for minute in range(20):
+        outbox.put(event(jpeg=JPEG, minute=minute), JPEG)
+    wire.connect()
+    return outbox, wire, clock, Publisher(outbox, wire, clock, line=line)
+
+
+def test_the_window_holds_bytes_but_one_message_always_fits(tmp_path: Path) -> None:
+    _, wire, _, publisher = yesterdays_queue(tmp_path, line=Line(1))
+    publisher.step()
+    publisher.step()
+    assert len(wire.went) == 1
+    size = len(wire.went[0].body)
+    _, wire, _, publisher = yesterdays_queue(tmp_path, line=Line(2 * size + 20))
+    publisher.step()
+    assert len(wire.went) == 2
+
+
+def test_the_newest_goes_first_and_every_fourth_turn_is_for_what_waited(tmp_path: Path) -> None:
+    outbox, wire, _, publisher = yesterdays_queue(tmp_path, line=Line(10_000_000))
+    today = {outbox.put(event(minute=24 * 60)).id for _ in range(9)}
+    publisher.step()
+    turns = "".join("n" if row.id in today else "b" for row in wire.went)
+    assert turns.startswith("nnnbnnnbnnnb")
+    assert turns.count("b") == 40, "and all of the queue goes when nothing new is left"
+
+
+def test_old_pictures_wait_for_the_quiet_hours_but_old_events_do_not(tmp_path: Path) -> None:
+    night = Hours.parse("22:00-06:00")
+    _, wire, clock, publisher = yesterdays_queue(tmp_path, line=Line(10_000_000, quiet_hours=night))
+    publisher.step()
+    assert {row.channel for row in wire.went} == {Channel.EVENT}
+    clock.advance(timedelta(hours=11))  # noon to 23:00 in Vietnam
+    publisher.step()
+    assert sum(row.channel is Channel.THUMBNAIL for row in wire.went) == 20
+
+
+def test_no_more_goes_per_second_than_the_line_is_allowed(tmp_path: Path) -> None:
+    _, wire, clock, publisher = yesterdays_queue(tmp_path, line=Line(10_000_000, bytes_per_s=1000.0))
+    publisher.step()
+    at_once = sum(len(row.body) for row in wire.went)
+    for _ in range(10):
+        clock.advance(timedelta(seconds=1))
+        publisher.step()
+    went = sum(len(row.body) for row in wire.went)
+    assert at_once <= 2000 + len(JPEG) + 1000
+    assert 0.8 * 10_000 <= went - at_once <= 10_000 + 2000
+
+
+def test_a_broker_that_is_full_is_left_alone_and_nothing_is_lost(tmp_path: Path) -> None:
+    outbox, wire, clock, publisher = yesterdays_queue(tmp_path, line=Line(10_000_000))
+    publisher.step()
+    wire.facts.put(Answered(0x97))
+    publisher.step()
+    assert publisher.problem == "broker-full"
+    sent = len(wire.went)
+    publisher.step()
+    assert (len(wire.went), outbox.waiting().messages) == (sent, 40)
+    clock.advance(timedelta(seconds=61))
+    publisher.step()
+    assert len(wire.went) == 2 * sent
