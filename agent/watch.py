@@ -18,10 +18,12 @@ from uuid6 import uuid7
 
 from agent.cameras.attention import Attention
 from agent.cameras.reference import ImageCheck
+from agent.still_store import PERIOD_S, StillStore
 from agent.uplink.outbox import Outbox
 from agent.vision.claim import Claim, judge
 from agent.vision.detect import Detection, Detector
 from agent.vision.frame import Frame, Image
+from agent.vision.image_health import TURNED
 from agent.vision.pipeline import Occurrence, Pipeline
 from agent.vision.thumbnail import encode
 from shared.clock import Clock
@@ -72,6 +74,7 @@ class Watched:
     hints: HintSource | None = None
     attention: Attention | None = None  # told whether every picture is needed
     image_check: ImageCheck | None = None  # against the view of the day it was put up
+    aim: str = ""  # the reference view its remembered places belong to
     ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
 
 
@@ -120,6 +123,8 @@ class Watch:
         self._arrived = arrived
         self._is_synchronised = is_synchronised
         self._claims: tuple[ClaimSource, Detector, str] | None = None
+        self._still: StillStore | None = None
+        self._still_due_s = clock.monotonic() + PERIOD_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vision", daemon=True)
         self.mark_s = clock.monotonic()
@@ -129,12 +134,17 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End what lives in view, so that no event stays open for ever, then end the thread."""
+        """End the thread and what moves in view; what stands is kept for the next start, or ended too."""
         self._stop.set()
         self._arrived.set()
         self._thread.join(timeout=10)
         for watched in self._cameras:
             self._end(watched)
+            if self._still is None:
+                self._keep_all(watched, watched.pipeline.finish(self._now(watched)))
+        self._keep_still(last=True)
+        if self._still:
+            self._still.close()
 
     def round(self) -> int:
         """Look once at every camera that has something new; return how many had."""
@@ -161,6 +171,38 @@ class Watch:
         """Judge also what somebody else has seen. Before `start`."""
         self._claims = (source, detector, site)
 
+    def remember_in(self, store: StillStore) -> None:
+        """Take up what stood when the agent last ran, and keep from now on what stands. Before `start`."""
+        self._still = store
+        for watched in self._cameras:
+            camera = watched.camera
+            watched.aim = self._aim(watched)
+            things, living = store.things(camera, watched.aim), store.living(camera)
+            told = watched.pipeline.recall(things, living, self._clock.now(), self._now(watched))
+            self._keep_all(watched, told)
+
+    def _keep_still(self, *, last: bool = False) -> None:
+        """Once a minute; a camera that was given another aim has nothing to remember."""
+        now_s = self._clock.monotonic()
+        if self._still is None or (now_s < self._still_due_s and not last):
+            return
+        self._still_due_s = now_s + PERIOD_S
+        for watched in self._cameras:
+            aim, reading = self._aim(watched), self._now(watched)
+            turned = watched.image_check is not None and watched.image_check.cause == TURNED
+            if aim != watched.aim or turned:
+                watched.aim = aim
+                self._keep_all(watched, watched.pipeline.forget_still(reading))
+            self._keep_all(watched, watched.pipeline.expire(reading))
+            things = watched.pipeline.remembered(self._clock.now(), now_s)
+            self._still.keep(watched.camera, aim, things, now_s, last=last)
+
+    def _aim(self, watched: Watched) -> str:
+        return watched.image_check.aim() if watched.image_check else ""
+
+    def _now(self, watched: Watched) -> ClockReading:
+        return self._reading(watched.clock_offset_s, self._clock.monotonic())
+
     def _judge(self) -> int:
         """Judge one claim, if there is one; whatever happens, its source hears of it."""
         if self._claims is None:
@@ -186,6 +228,7 @@ class Watch:
             try:
                 while self.round() and not self._stop.is_set():
                     self.mark_s = self._clock.monotonic()
+                self._keep_still()
             except Exception:
                 log.exception("a look failed")
                 self._stop.wait(_IDLE_S)
@@ -194,8 +237,7 @@ class Watch:
     def _end(self, watched: Watched) -> None:
         if not watched.ended:
             watched.ended = True
-            reading = self._reading(watched.clock_offset_s, self._clock.monotonic())
-            self._keep_all(watched, watched.pipeline.finish(reading))
+            self._keep_all(watched, watched.pipeline.pause(self._now(watched)))
 
     def _reading(self, offset_s: float | None, monotonic_s: float) -> ClockReading:
         return ClockReading(
@@ -212,6 +254,9 @@ class Watch:
     def _keep(self, occurrence: Occurrence, pictures: PictureSource | None) -> None:
         """Bind the best picture to the event by its hash and put both on disk together."""
         event, view = occurrence.event, occurrence.view
+        ours = self._still if any(event.camera == watched.camera for watched in self._cameras) else None
+        if ours:
+            ours.about_to_tell(event)
         if view is None:
             kept = self._outbox.put(event)
         else:
@@ -219,6 +264,8 @@ class Watch:
             encoded = encode(view.image if full is None else full, view.box)
             announced = event.model_copy(update={"thumbnail": encoded.announced(view.captured_at)})
             kept = self._outbox.put(announced, encoded.jpeg)
+        if ours:
+            ours.told(event)
         self.events += event.revision == 0
         log.info(
             "event",

@@ -79,6 +79,14 @@ class ImageCheck:
         self._drawn: CameraMasks = masks.NONE
         self.cause = FINE
 
+    def aim(self) -> str:
+        """Tell one reference view from the next: what was remembered under another is void."""
+        try:
+            found = path(self._home, self._camera).stat()
+        except OSError:
+            return ""
+        return str(found.st_mtime_ns)
+
     def look(self, frame: Frame) -> None:
         """Take a reading when one is due."""
         if frame.monotonic_s < self._due_s:
