@@ -190,7 +190,7 @@ def _is_whole(row: tuple[Any, ...]) -> bool:
     if not isinstance(message_id, bytes) or not isinstance(body, bytes):
         return False
     if channel == Channel.THUMBNAIL:
-        return hashlib.sha256(body).hexdigest() == digest
+        return bool(hashlib.sha256(body).hexdigest() == digest)
     try:
         return bool(UUID(json.loads(body)["id"]).bytes == message_id)
     except (ValueError, KeyError, TypeError, AttributeError):

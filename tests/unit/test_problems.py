@@ -17,7 +17,8 @@ from shared.texts import Language, catalogue, text
 from tests.fakes import NOON
 
 _OF_THE_BOX = {
-    "station-unreachable", "collector-absent", "not-authorised", "messages-refused", "not-enrolled",
+    "station-unreachable", "collector-absent",
+    "broker-full", "not-authorised", "messages-refused", "not-enrolled",
     "certificate-expiring", "no-cameras", "camera-other", "camera-connecting", "model-missing",
     "model-changed", "model-unmeasured", "clock-unsynchronised", "disk-low", "not-running",
     "zones-invalid", "zones-unknown-camera",
