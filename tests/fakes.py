@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -87,7 +87,7 @@ class Actor:
 
 
 class PerfectDetector:
-    """Sees exactly what the street holds at the moment of the frame last drawn."""
+    """Sees exactly what the street holds at the moment of the frame last drawn, or in a crop of it."""
 
     name = "perfect"
 
@@ -96,10 +96,32 @@ class PerfectDetector:
         self.asked = 0
 
     def detect(self, image: Image) -> list[Detection]:
-        del image
         self.asked += 1
-        seen = (actor.detection(self._street.drawn_s) for actor in self._street.actors)
-        return [detection for detection in seen if detection]
+        seen = [found for actor in self._street.actors if (found := actor.detection(self._street.drawn_s))]
+        part = _part_of_its_picture(image)
+        return [inside for found in seen if (inside := _within(found, part))]
+
+
+def _part_of_its_picture(image: Image) -> Box:
+    """A crop is a view: where it begins in memory says which part of the picture it is."""
+    whole = image.base
+    if not isinstance(whole, np.ndarray) or whole.ndim != image.ndim or whole.shape == image.shape:
+        return Box(0.0, 0.0, 1.0, 1.0)
+    height, width = whole.shape[:2]
+    row, rest = divmod(image.ctypes.data - whole.ctypes.data, whole.strides[0])
+    x, y = rest / whole.strides[1] / width, row / height
+    return Box(x, y, image.shape[1] / width, image.shape[0] / height)
+
+
+def _within(found: Detection, part: Box) -> Detection | None:
+    """The same detection in fractions of the part; None: nothing of it shows there."""
+    box = Box.from_corners(
+        (found.box.x - part.x) / part.w,
+        (found.box.y - part.y) / part.h,
+        (found.box.right - part.x) / part.w,
+        (found.box.bottom - part.y) / part.h,
+    )
+    return replace(found, box=box) if box.area > 0 else None
 
 
 class Street:

@@ -10,7 +10,7 @@ with overlap and shape as second opinions; `agent.vision.assign` settles who get
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -129,8 +129,17 @@ class Tracker:
         gone, self._live = self._live, ()
         return gone
 
-    def update(self, detections: Sequence[Detection], at_s: float, aspect: float) -> Tracks:
-        """Take in one look. `at_s`: monotonic, not before the last; `aspect`: width through height."""
+    def update(
+        self,
+        detections: Sequence[Detection],
+        at_s: float,
+        aspect: float,
+        shown: Callable[[Box], bool] = lambda _: True,
+    ) -> Tracks:
+        """Take in one look. `at_s`: monotonic, not before the last; `aspect`: width through height.
+
+        `shown`: could this look show an object there? If not, its absence is no miss.
+        """
         tuning = self._tuning
         tracks = [moved_on(track, at_s, aspect, tuning) for track in self._live]
         detections = one_per_object(detections, tuning)
@@ -142,11 +151,13 @@ class Tracker:
         found, known, sure = self._matched(known, sure, aspect)
         again, known, _ = self._matched(known, doubtful, aspect)
         new, newcomers, sure = self._matched(newcomers, sure, aspect)
-        missed = [replace(track, missed=track.missed + 1) for track in known + newcomers]
+        lost = known + newcomers
+        missed = [replace(track, missed=track.missed + 1) for track in lost if shown(track.expected)]
+        unseen = [track for track in lost if not shown(track.expected)]
         born = [self._birth(d, at_s, aspect) for d in sure[: max(0, tuning.most_tracks - len(tracks))]]
         gone = tuple(track for track in missed if self._is_gone(track))
         kept = [track for track in missed if not self._is_gone(track)]
-        self._live = tuple(sorted(found + again + new + kept + born, key=lambda track: track.number))
+        self._live = tuple(sorted(found + again + new + kept + unseen + born, key=lambda track: track.number))
         return Tracks(self._live, gone)
 
     def _matched(
