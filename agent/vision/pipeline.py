@@ -133,7 +133,9 @@ class Pipeline:
         self._looked += 1
         self._looked_s = now
         width, height = frame.size
-        look = self._regions.next(glance.motion.regions, [track.expected for track in self._tracker.live])
+        look = self._regions.next(
+            glance.motion.regions, [track.expected for track in self._tracker.live], busy=self._is_busy()
+        )
         detections = self._found(frame.image, look.crop)
         tracks = self._tracker.update(detections, now, width / height, look.shows)
         self._rest_s = self._rest_between_looks_s()
@@ -143,6 +145,12 @@ class Pipeline:
         self._events.rest(stood.resting)
         self.is_confirming = any(track.looks < self._tuning.event.start_looks for track in stood.live)
         return told + self._events.update(Tracks(stood.live, stood.gone), frame, clock)
+
+    def _is_busy(self) -> bool:
+        smallest = self._tuning.regions.small_object
+        return any(
+            track.box.h >= smallest and not self._tracker.is_still(track) for track in self._tracker.live
+        )
 
     def _found(self, image: Image, crop: Box | None) -> list[Detection]:
         """One inference: of the whole frame, or of a part where somebody small may be."""
