@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import sqlite_utils
 
@@ -15,6 +16,7 @@ from shared.enrolment import CODE_LIFETIME, MAX_TRIES, Code
 from shared.errors import NeedsFixing
 
 ANSWER_LIFETIME = timedelta(minutes=10)  # a lost answer may be asked for again this long
+LISTED_AFTER_EXPIRY = timedelta(days=31)  # the broker refuses the expired anyway; a clock may be set back
 
 
 class SiteExists(NeedsFixing):
@@ -31,6 +33,14 @@ class SiteStatus(StrEnum):
     WAITING = "waiting"
     ENROLLED = "enrolled"
     REVOKED = "revoked"
+
+
+class Ended(StrEnum):
+    """Why a certificate is no longer in force."""
+
+    SUPERSEDED = "superseded"  # the same box renewed it
+    REPLACED = "replaced"  # the site enrolled again: a new card, another box
+    REVOKED = "revoked"  # the site was shut out: what this key signs is not believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,31 @@ class CertificateRow:
     site: str
     pem: str
     expires: datetime
+    machine: str = ""  # the box it was made for, in the box's own words: `shared.enrolment`
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCertificate:
+    """One certificate of a site as it stands; `ended` is None for the only one in force."""
+
+    site: str
+    serial: str
+    pem: str
+    issued: datetime
+    expires: datetime
+    ended: Ended | None
+    successor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """How often the door was closed to somebody for this reason, and to whom the last time."""
+
+    reason: str
+    count: int
+    last_at: datetime
+    last_address: str
+    last_named: str
 
 
 class Register:
@@ -139,11 +174,17 @@ class Register:
                 raise SiteUnknown(site=site)
             self._database.execute("UPDATE sites SET status = ? WHERE site = ?", (SiteStatus.REVOKED, site))
             self._close_codes(site)
-            self._revoke_certificates(site, now)
+            self._end_certificates(site, Ended.REVOKED, now)
+            self._database.execute(
+                "UPDATE certificates SET ended = ? WHERE site = ?", (Ended.REVOKED, site)
+            )  # the earlier ones as well: who holds a stolen card holds its old keys
 
-    def revoked_certificates(self) -> list[tuple[str, datetime]]:
+    def revoked_certificates(self, now: datetime) -> list[tuple[str, datetime]]:
         """Return serial and moment of all that were revoked and could still be shown by somebody."""
-        rows = self._database.execute("SELECT serial, revoked_us FROM certificates WHERE revoked_us NOTNULL")
+        rows = self._database.execute(
+            "SELECT serial, revoked_us FROM certificates WHERE revoked_us NOTNULL AND expires_us > ?",
+            (microseconds(now - LISTED_AFTER_EXPIRY),),
+        )
         return [(serial, moment(since)) for serial, since in rows]
 
     def code(self, code_id: str) -> CodeRow | None:
@@ -175,20 +216,91 @@ class Register:
         self._database.execute(
             "UPDATE codes SET used_us = ?, public_key = ? WHERE code_id = ?", (us, public_key, code_id)
         )
-        self._revoke_certificates(certificate.site, now)
+        self.issue(certificate, Ended.REPLACED, now)
+
+    def issue(self, certificate: CertificateRow, instead: Ended, now: datetime) -> None:
+        """Note the site's only certificate, ending the one before. Call inside `writing`."""
+        self._end_certificates(certificate.site, instead, now, successor=certificate.serial)
         self._database.execute(
-            "INSERT INTO certificates (serial, site, pem, issued_us, expires_us) VALUES (?, ?, ?, ?, ?)",
-            (certificate.serial, certificate.site, certificate.pem, us, microseconds(certificate.expires)),
+            "INSERT INTO certificates (serial, site, pem, issued_us, expires_us, machine)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                certificate.serial,
+                certificate.site,
+                certificate.pem,
+                microseconds(now),
+                microseconds(certificate.expires),
+                certificate.machine,
+            ),
         )
         self._database.execute(
             "UPDATE sites SET status = ? WHERE site = ?", (SiteStatus.ENROLLED, certificate.site)
         )
+
+    def keys_of(self, site: str) -> tuple[str, ...]:
+        """Return every certificate (PEM) whose signatures on this site's words are believed, newest first.
+
+        The one in force, and earlier ones of boxes that were not shut out: what waited in an outbox
+        was signed before the renewal.
+        """
+        rows = self._database.execute(
+            "SELECT pem FROM certificates WHERE site = ? AND ended IS NOT ? ORDER BY issued_us DESC",
+            (site, Ended.REVOKED),
+        )
+        return tuple(pem for (pem,) in rows)
+
+    def by_serial(self, serial: str) -> KnownCertificate | None:
+        row = self._database.execute(_KNOWN + " WHERE serial = ?", (serial,)).fetchone()
+        return _known(*row) if row else None
+
+    def has_certificate(self, site: str) -> bool:
+        """Return whether a box of this site may be connected now. Raises SiteUnknown."""
+        if self._status(site) is None:
+            raise SiteUnknown(site=site)
+        return self.certificate_in_force(site) is not None
+
+    def deny(self, denials: Iterable[Denial]) -> None:
+        """Add to what was counted before."""
+        with self.writing():
+            for denial in denials:
+                self._database.execute(
+                    "INSERT INTO denials (reason, count, last_us, last_address, last_named)"
+                    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (reason) DO UPDATE SET"
+                    " count = count + excluded.count, last_us = excluded.last_us,"
+                    " last_address = excluded.last_address, last_named = excluded.last_named",
+                    (
+                        denial.reason,
+                        denial.count,
+                        microseconds(denial.last_at),
+                        denial.last_address,
+                        denial.last_named,
+                    ),
+                )
+
+    def denials(self) -> list[Denial]:
+        rows = self._database.execute(
+            "SELECT reason, count, last_us, last_address, last_named FROM denials ORDER BY last_us DESC"
+        )
+        return [
+            Denial(reason, count, moment(last), address, named)
+            for reason, count, last, address, named in rows
+        ]
 
     def certificate_in_force(self, site: str) -> str | None:
         row = self._database.execute(
             "SELECT pem FROM certificates WHERE site = ? AND revoked_us IS NULL", (site,)
         ).fetchone()
         return str(row[0]) if row else None
+
+    def signing_certificates(self, site: str) -> tuple[str, ...]:
+        """Return the certificates whose keys may have signed what a site sends, the newest first.
+
+        Earlier ones too: what waited in an outbox was signed with the key of its time.
+        """
+        rows = self._database.execute(
+            "SELECT pem FROM certificates WHERE site = ? ORDER BY issued_us DESC, serial", (site,)
+        )
+        return tuple(pem for (pem,) in rows)
 
     def tested(self, site: str, now: datetime) -> None:
         """Note that a test message of this site was kept: the way is open from end to end."""
@@ -200,12 +312,25 @@ class Register:
         self._database.execute("DELETE FROM codes WHERE site = ? AND used_us IS NULL", (site,))
         self._database.execute("UPDATE codes SET secret = '' WHERE site = ?", (site,))
 
-    def _revoke_certificates(self, site: str, now: datetime) -> None:
+    def _end_certificates(
+        self, site: str, why: Ended, now: datetime, *, successor: str | None = None
+    ) -> None:
         self._database.execute(
-            "UPDATE certificates SET revoked_us = ? WHERE site = ? AND revoked_us IS NULL",
-            (microseconds(now), site),
+            "UPDATE certificates SET revoked_us = ?, ended = ?, successor = ?"
+            " WHERE site = ? AND revoked_us IS NULL",
+            (microseconds(now), why, successor, site),
         )
 
     def _status(self, site: str) -> SiteStatus | None:
         row = self._database.execute("SELECT status FROM sites WHERE site = ?", (site,)).fetchone()
         return SiteStatus(row[0]) if row else None
+
+
+_KNOWN = "SELECT site, serial, pem, issued_us, expires_us, ended, successor FROM certificates"
+
+
+def _known(*row: Any) -> KnownCertificate:
+    site, serial, pem, issued, expires, ended, successor = row
+    return KnownCertificate(
+        site, serial, pem, moment(issued), moment(expires), Ended(ended) if ended else None, successor
+    )

@@ -57,6 +57,22 @@ STATION_MIGRATIONS: tuple[str, ...] = (
         seen_us     INTEGER NOT NULL
     ) STRICT;
     """,
+    # a certificate's whole life, and who was turned away at the door
+    """
+    ALTER TABLE certificates ADD COLUMN ended TEXT
+        CHECK (ended IN ('superseded', 'replaced', 'revoked')); -- collector.archive.register.Ended
+    ALTER TABLE certificates ADD COLUMN successor TEXT; -- serial that a renewal put in its place
+    ALTER TABLE certificates ADD COLUMN machine TEXT NOT NULL DEFAULT ''; -- the box, by its own word
+    UPDATE certificates SET ended = 'revoked' WHERE revoked_us NOTNULL;
+    CREATE UNIQUE INDEX certificates_in_force ON certificates (site) WHERE revoked_us IS NULL;
+    CREATE TABLE denials (
+        reason      TEXT PRIMARY KEY,   -- a code of collector.intake.admission.Denied, or of the endpoint
+        count       INTEGER NOT NULL,
+        last_us     INTEGER NOT NULL,
+        last_address TEXT NOT NULL,
+        last_named  TEXT NOT NULL       -- the code's public id, or the site of the certificate shown
+    ) STRICT;
+    """,
 )
 
 ARCHIVE_MIGRATIONS: tuple[str, ...] = (

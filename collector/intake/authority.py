@@ -161,6 +161,15 @@ def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
     return digest.finalize().hex()
 
 
+def public_key_of(pem: str) -> ec.EllipticCurvePublicKey:
+    """Return the key that a certificate of this authority vouches for."""
+    key = x509.load_pem_x509_certificate(pem.encode()).public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        message = "not an EC key"
+        raise TypeError(message)
+    return key
+
+
 def certificate_pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 

@@ -120,7 +120,9 @@ def write_access(folder: StationFolder, register: Register, authority: Authority
     """Tell the broker who is shut out: by certificate for new connections, by name for open ones."""
     rules = access_rules(register.revoked_sites())
     write_atomically(folder.broker_acl, rules.encode(), mode=0o600)
-    write_atomically(folder.revocation_list, authority.revocation_list(register.revoked_certificates(), now))
+    write_atomically(
+        folder.revocation_list, authority.revocation_list(register.revoked_certificates(now), now)
+    )
     if (pid := running_broker(folder)) is not None:
         os.kill(pid, signal.SIGHUP)
 

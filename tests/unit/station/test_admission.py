@@ -128,7 +128,7 @@ def test_a_site_never_has_two_certificates_in_force(door: Admission, code: Code)
     assert isinstance(first, CertificateAnswer)
     assert isinstance(second, CertificateAnswer)
     old = x509.load_pem_x509_certificate(first.certificate_pem.encode())
-    assert [serial for serial, _ in door.register.revoked_certificates()] == [f"{old.serial_number:x}"]
+    assert [serial for serial, _ in door.register.revoked_certificates(NOW)] == [f"{old.serial_number:x}"]
     assert door.register.certificate_in_force(SITE) == second.certificate_pem
 
 
@@ -157,11 +157,11 @@ def test_a_site_is_added_once_and_must_exist(door: Admission) -> None:
 def test_a_failure_in_the_middle_leaves_the_code_unused(
     door: Admission, code: Code, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def torn(*_: object) -> None:
+    def torn(*_: object, **__: object) -> None:
         raise OSError("power")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Register, "_revoke_certificates", torn)
+        patched.setattr(Register, "_end_certificates", torn)
         with pytest.raises(OSError, match="power"):
             door.certificate(request(code), NOW)
     assert isinstance(door.certificate(request(code), NOW), CertificateAnswer)
