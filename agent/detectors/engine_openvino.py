@@ -6,6 +6,7 @@ that Ultralytics exports.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,20 @@ from shared.messages import Kind
 LIBRARY, EXTRA = "openvino", "openvino"
 
 
+def library() -> Any:
+    """Import OpenVINO without its reporting: it would tell an analytics service of every import.
+
+    It asks no consent, and has no setting but a file in the user's home; where the reporting module
+    cannot be imported, it takes a stub of its own. Raises ExtraMissing where it is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to forbid an import
+    try:
+        import openvino
+    except ImportError as error:
+        raise ExtraMissing(extra=EXTRA, module=LIBRARY) from error
+    return openvino
+
+
 def runs(manifest: Manifest) -> bool:
     return manifest.file.endswith((".onnx", ".xml"))
 
@@ -30,10 +45,7 @@ def open_detector(
 ) -> TensorDetector:
     """Compile the model of this folder, after its bytes were compared with the manifest."""
     model, weights = manifest.checked_bytes(folder), manifest.checked_weights(folder)
-    try:
-        import openvino
-    except ImportError as error:
-        raise ExtraMissing(extra=EXTRA, module=LIBRARY) from error
+    openvino = library()
     options = {
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(threads),

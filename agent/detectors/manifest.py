@@ -7,6 +7,8 @@ reads and writes it itself; thresholds may be edited by hand, a wrong edit is re
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,6 +22,16 @@ from shared.messages import Fraction, Kind, Sha256
 FILE_NAME = "manifest.json"
 NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$"  # a folder name no shell or path trips over
 
+# What this system must never know, however useful: a model that has learnt it is not run. Whole words
+# of a class; "licence-plate", "LicensePlate" and "license_plate" are all found, "platform" is not.
+_IDENTITY = frozenset(
+    """face faces facial head heads eye eyes nose mouth ear iris lips beard glasses plate plates
+licenseplate licenceplate numberplate lpr anpr pose poses keypoint keypoints skeleton shoulder elbow wrist
+hip knee ankle gait embedding embeddings reid identity name gender man woman male female child age race
+ethnicity emotion walking running sitting standing lying falling fallen fall fight fighting violence
+loitering smoking drinking phoning weapon gun stabbing theft""".split()  # noqa: SIM905 -- seventy words read better as words
+)
+
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,120}$")]
 Side = Annotated[int, Field(ge=32, le=4096)]
@@ -29,6 +41,12 @@ class ModelChanged(NeedsFixing):
     """The file is not the one the manifest was written for."""
 
     key = "model-changed"
+
+
+class ModelIdentifies(NeedsFixing):
+    """The model tells people or vehicles apart, or what they do."""
+
+    key = "model-identifies"
 
 
 class Accuracy(BaseModel):
@@ -77,6 +95,8 @@ class Manifest(BaseModel):
 
     @model_validator(mode="after")
     def _thresholds_for_what_it_finds(self) -> Self:
+        if forbidden := identifying(self.classes):
+            raise ModelIdentifies(name=self.name, classes=", ".join(forbidden[:5]))
         finds = {kind for kind in Kind if kind.value in self.classes}
         if not finds:
             message = "the model knows neither persons nor vehicles"
@@ -126,3 +146,13 @@ class Manifest(BaseModel):
         if hashlib.sha256(content).hexdigest() != sha256:
             raise ModelChanged(path=path, name=self.name)
         return content
+
+
+def identifying(classes: Iterable[str]) -> list[str]:
+    """Return those classes that name a face, a plate, a pose, a behaviour or whatever else identifies."""
+    return [name for name in classes if not _IDENTITY.isdisjoint(_words(name))]
+
+
+def _words(name: str) -> list[str]:
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return [word.casefold() for word in re.split(r"[^A-Za-z]+", parted)]
