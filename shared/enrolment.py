@@ -12,6 +12,14 @@ secret (80 bits). It never crosses the wire. Both sides derive one key per direc
    HMAC(client key, request)};
 4. station → agent  {certificate, …}. The certificate's name is the site's, whatever the request said.
 
+Renewal, from a third of its life before the end: agent → station, over mutual TLS with its present
+certificate: {request} of a new key that is on the box's disk already. The station ends the old
+certificate and issues the new one in one step: there are never two. The old one opens nothing any
+more but this: it may ask for its successor again, with the same key, because answers are lost.
+
+Without a network: `Petition` goes to the station and `Bundle` comes back on a USB stick. Whether the
+right ones were carried is seen by two short codes, each shown on one screen and typed on the other.
+
 Known weaknesses, openly: a code read over the installer's shoulder within its 24 hours enrols the
 reader's box instead (the installer sees it fail, the station sees who came); 5 wrong proofs lock a
 code, so somebody who knows the public id can make the station issue a new one.
@@ -19,12 +27,13 @@ code, so somebody who knows the public id can make the station issue a new one.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -32,6 +41,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.identity import SiteName
 from shared.messages import Utc
+from shared.signing import canonical
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford: no I, L, O, U
 _MISREAD = str.maketrans("ILO", "110")  # what tired eyes write for what they read
@@ -40,6 +50,9 @@ _ID_LENGTH, _SECRET_LENGTH = 4, 16
 CODE_LIFETIME = timedelta(hours=24)  # kubeadm's token lives as long
 MAX_TRIES = 5  # 80 bits need no more; typing errors do
 HELLO_PATH, CERTIFICATE_PATH = "/enrol/v1/hello", "/enrol/v1/certificate"
+RENEW_PATH = "/enrol/v1/renew"
+RENEW_BEFORE = timedelta(days=30)  # of 90: two thirds of its life are over
+RENEW_GRACE = timedelta(days=30)  # a house that was dark for a month needs no installer
 MAX_REQUEST_BYTES = 8 * 1024  # a P-256 request is 0.5 kB
 
 
@@ -86,6 +99,18 @@ def proof_matches(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode())
 
 
+def short_code(carried: BaseModel) -> str:
+    """Return 60 bits of the hash of what a stick carries, in groups of four, to compare by eye."""
+    number = int.from_bytes(hashlib.sha256(canonical(carried)).digest()[:8], "big") >> 4
+    letters = "".join(_ALPHABET[number >> shift & 31] for shift in range(55, -1, -5))
+    return "-".join(letters[i : i + 4] for i in range(0, len(letters), 4))
+
+
+def same_code(typed: str, code: str) -> bool:
+    """Forgive case, spaces, hyphens and the letters that eyes take for digits."""
+    return re.sub(r"[\s-]", "", typed).upper().translate(_MISREAD) == code.replace("-", "")
+
+
 def _proof(secret: str, direction: bytes, message: bytes) -> str:
     key = HKDF(SHA256(), length=32, salt=None, info=b"anninh enrolment v1 " + direction)
     return hmac.new(key.derive(secret.encode()), message, "sha256").hexdigest()
@@ -98,6 +123,8 @@ class _Body(BaseModel):
 _CodeId = Annotated[str, StringConstraints(pattern=f"^[{_ALPHABET}]{{{_ID_LENGTH}}}$")]
 _Proof = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 _Pem = Annotated[str, StringConstraints(max_length=MAX_REQUEST_BYTES)]
+_Port = Annotated[int, Field(gt=0, lt=65536)]
+_Machine = Annotated[str, StringConstraints(pattern="^[0-9a-f]{0,16}$")]  # agent.uplink.machine
 
 
 class Hello(_Body):
@@ -114,6 +141,7 @@ class CertificateRequest(_Body):
     code_id: _CodeId
     request_pem: _Pem
     proof: _Proof
+    machine: _Machine = ""
 
 
 class CertificateAnswer(_Body):
@@ -122,5 +150,40 @@ class CertificateAnswer(_Body):
     site: SiteName
     certificate_pem: _Pem
     ca_pem: _Pem
-    broker_port: Annotated[int, Field(gt=0, lt=65536)]
+    broker_port: _Port
     now: Utc  # the station's clock, over a verified channel: a box without a battery starts from it
+
+
+class RenewalRequest(_Body):
+    """Who asks is told by the certificate of the connection."""
+
+    request_pem: _Pem
+    machine: _Machine = ""
+
+
+class Petition(_Body):
+    """What a box without a network asks for, on a stick."""
+
+    v: Literal[1] = 1
+    request_pem: _Pem
+    machine: _Machine = ""
+
+
+class Bundle(_Body):
+    """What comes back on it. The code the officer reads out covers all of it, the CA included."""
+
+    v: Literal[1] = 1
+    site: SiteName
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)]
+    enrolment_port: _Port
+    broker_port: _Port
+    certificate_pem: _Pem
+    ca_pem: _Pem
+    now: Utc
+
+
+class SignedBundle(_Body):
+    """And who made it: the signature is the authority's."""
+
+    bundle: Bundle
+    signature: Annotated[str, StringConstraints(max_length=100)]

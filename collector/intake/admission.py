@@ -11,14 +11,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from collector.archive.register import ANSWER_LIFETIME, CertificateRow, CodeRow, Register
-from collector.intake.authority import Authority, RequestRefusedError, fingerprint, request_key
+from cryptography import x509
+
+from collector.archive.register import (
+    ANSWER_LIFETIME,
+    CertificateRow,
+    CodeRow,
+    Ended,
+    KnownCertificate,
+    Register,
+)
+from collector.intake.authority import (
+    Authority,
+    RequestRefusedError,
+    fingerprint,
+    public_key_of,
+    request_key,
+)
 from shared.enrolment import (
     MAX_TRIES,
+    RENEW_GRACE,
     CertificateAnswer,
     CertificateRequest,
     Hello,
     HelloAnswer,
+    Petition,
+    RenewalRequest,
     client_proof,
     proof_matches,
     server_proof,
@@ -34,6 +52,10 @@ class Denied(StrEnum):
     USED = "used"
     WRONG_PROOF = "wrong-proof"
     BAD_REQUEST = "bad-request"
+    NO_CERTIFICATE = "no-certificate"  # a renewal without one of this authority's
+    REVOKED = "revoked"  # its site was shut out
+    SUPERSEDED = "superseded"  # another key was given this site: a second box, or a copied card
+    TOO_LATE = "too-late"  # expired for longer than the grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +85,70 @@ class Admission:
             if not proof_matches(client_proof(row.code.secret, asked.request_pem), asked.proof):
                 self.register.wrong_proof(asked.code_id)
                 return Denied.WRONG_PROOF
-            return self._signed(row, asked.request_pem, now)
+            return self._signed(row, asked, now)
+
+    def renewal(
+        self, asked: RenewalRequest, shown: bytes | None, now: datetime
+    ) -> CertificateAnswer | Denied:
+        """Put a new certificate in the place of the one `shown` (DER, verified by TLS but for its dates).
+
+        The old one ends in the same step; from then on it may only ask for this answer again.
+        """
+        with self.register.writing():
+            old = self._shown(shown)
+            if isinstance(old, Denied):
+                return old
+            try:
+                key = fingerprint(request_key(asked.request_pem))
+                if old.ended is not None:
+                    return self._again(old, key, now)
+                if now > old.expires + RENEW_GRACE:
+                    return Denied.TOO_LATE
+                if key == fingerprint(public_key_of(old.pem)):
+                    return Denied.BAD_REQUEST  # a renewal that keeps the key renews nothing
+                row = self._issue(old.site, asked, now)
+            except RequestRefusedError:
+                return Denied.BAD_REQUEST
+            self.register.issue(row, Ended.SUPERSEDED, now)
+            return self._answer(old.site, row.pem, now)
+
+    def petition(self, asked: Petition, site: str, now: datetime) -> str:
+        """Certify what came on a stick, and return the certificate; the same petition gets the same one.
+
+        Raises RequestRefusedError.
+        """
+        with self.register.writing():
+            key = fingerprint(request_key(asked.request_pem))
+            pem = self.register.certificate_in_force(site)
+            if pem is not None and fingerprint(public_key_of(pem)) == key:
+                return pem
+            row = self._issue(site, asked, now)
+            self.register.issue(row, Ended.REPLACED, now)
+            return row.pem
+
+    def _shown(self, shown: bytes | None) -> KnownCertificate | Denied:
+        if shown is None:
+            return Denied.NO_CERTIFICATE
+        known = self.register.by_serial(f"{x509.load_der_x509_certificate(shown).serial_number:x}")
+        if known is None:
+            return Denied.NO_CERTIFICATE  # the station's own, or from before its backup
+        return Denied.REVOKED if known.ended is Ended.REVOKED else known
+
+    def _again(self, old: KnownCertificate, key: str, now: datetime) -> CertificateAnswer | Denied:
+        new = (
+            self.register.by_serial(old.successor)
+            if old.ended is Ended.SUPERSEDED and old.successor
+            else None
+        )
+        if new is None or new.ended is not None or fingerprint(public_key_of(new.pem)) != key:
+            return Denied.SUPERSEDED
+        return self._answer(new.site, new.pem, now)
+
+    def _issue(
+        self, site: str, asked: CertificateRequest | RenewalRequest | Petition, now: datetime
+    ) -> CertificateRow:
+        issued = self.authority.sign_request(asked.request_pem, site, now)
+        return CertificateRow(issued.serial, site, issued.pem, issued.expires, asked.machine)
 
     def _open_code(self, code_id: str, now: datetime) -> CodeRow | Denied:
         """Return the code if it still opens something, whatever the proof will be."""
@@ -76,18 +161,17 @@ class Admission:
             return Denied.USED if now - row.used > ANSWER_LIFETIME or not row.code.secret else row
         return Denied.EXPIRED if now > row.expires or not row.code.secret else row
 
-    def _signed(self, row: CodeRow, request_pem: str, now: datetime) -> CertificateAnswer | Denied:
+    def _signed(self, row: CodeRow, asked: CertificateRequest, now: datetime) -> CertificateAnswer | Denied:
         try:
-            public_key = fingerprint(request_key(request_pem))
+            public_key = fingerprint(request_key(asked.request_pem))
             if row.used is not None:
                 pem = self.register.certificate_in_force(row.site) if public_key == row.public_key else None
                 return self._answer(row.site, pem, now) if pem else Denied.USED
-            issued = self.authority.sign_request(request_pem, row.site, now)
+            certificate = self._issue(row.site, asked, now)
         except RequestRefusedError:
             return Denied.BAD_REQUEST
-        certificate = CertificateRow(issued.serial, row.site, issued.pem, issued.expires)
         self.register.enrol(row.code.code_id, public_key, certificate, now)
-        return self._answer(row.site, issued.pem, now)
+        return self._answer(row.site, certificate.pem, now)
 
     def _answer(self, site: str, certificate_pem: str, now: datetime) -> CertificateAnswer:
         return CertificateAnswer(

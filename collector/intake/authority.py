@@ -23,11 +23,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from shared.disk import write_atomically
 from shared.identity import COLLECTOR, site_name
+from shared.signing import sign
 
 BACKDATED = timedelta(hours=48)  # a box without a clock battery may live in yesterday
 AUTHORITY_LIFETIME = timedelta(days=3650)  # every box holds it: replacing it means visiting every house
 STATION_LIFETIME = timedelta(days=825)  # the longest a browser accepts from a private authority
 SITE_LIFETIME = timedelta(days=90)  # renewed by the box from day 60 on
+STAND_IN_LIFETIME = timedelta(minutes=1)  # used at once, by the station itself; the key is in memory only
 REVOCATIONS_LIFETIME = timedelta(days=3650)  # OpenSSL refuses everybody once a list is out of date
 MAX_COMMON_NAME = 64  # X.520 upper bound
 
@@ -112,12 +114,32 @@ class Authority:
         )
         return certificate_pem(builder.sign(self.key, SHA256())), key
 
-    def revocation_list(self, revoked: Sequence[tuple[str, datetime]], now: datetime) -> bytes:
-        """List the serials (hexadecimal) that are no longer good, for the broker to read."""
+    def stand_in(self, site: str, now: datetime) -> tuple[str, Key]:
+        """Make a key and certificate that live for a minute, to take a shut-out box's connection away."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._leaf(_name(site_name(site)), key.public_key(), now, STAND_IN_LIFETIME).add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True
+        )
+        return certificate_pem(builder.sign(self.key, SHA256())), key
+
+    def sign(self, body: bytes) -> str:
+        return sign(body, self.key)
+
+    def revocation_list(
+        self, revoked: Sequence[tuple[str, datetime]], now: datetime, *, before: bytes | None = None
+    ) -> bytes:
+        """List the serials (hexadecimal) that are no longer good, for the broker to read.
+
+        The broker keeps every list it ever read and OpenSSL goes by the newest, to the second: the
+        new one is dated after the one `before`, however quickly they follow each other.
+        """
+        made = now - BACKDATED
+        if before is not None:
+            made = max(made, x509.load_pem_x509_crl(before).last_update_utc + timedelta(seconds=1))
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.certificate.subject)
-            .last_update(now - BACKDATED)
+            .last_update(made)
             .next_update(now + REVOCATIONS_LIFETIME)
         )
         for serial, since in revoked:
@@ -168,6 +190,12 @@ def public_key_of(pem: str) -> ec.EllipticCurvePublicKey:
         message = "not an EC key"
         raise TypeError(message)
     return key
+
+
+def common_name(der: bytes) -> str:
+    """Return the site a certificate of this authority names."""
+    names = x509.load_der_x509_certificate(der).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def certificate_pem(certificate: x509.Certificate) -> str:

@@ -117,14 +117,18 @@ def access_rules(revoked_sites: Sequence[str]) -> str:
 
 
 def write_access(folder: StationFolder, register: Register, authority: Authority, now: datetime) -> None:
-    """Tell the broker who is shut out: by certificate for new connections, by name for open ones."""
-    rules = access_rules(register.revoked_sites())
-    write_atomically(folder.broker_acl, rules.encode(), mode=0o600)
-    write_atomically(
-        folder.revocation_list, authority.revocation_list(register.revoked_certificates(now), now)
-    )
-    if (pid := running_broker(folder)) is not None:
-        os.kill(pid, signal.SIGHUP)
+    """Tell the broker who is shut out: by certificate for new connections, by name for open ones.
+
+    Under the register's lock: whoever writes last has read last.
+    """
+    with register.writing():
+        rules = access_rules(register.revoked_sites())
+        write_atomically(folder.broker_acl, rules.encode(), mode=0o600)
+        before = folder.revocation_list.read_bytes() if folder.revocation_list.exists() else None
+        revoked = authority.revocation_list(register.revoked_certificates(now), now, before=before)
+        write_atomically(folder.revocation_list, revoked)
+        if (pid := running_broker(folder)) is not None:
+            os.kill(pid, signal.SIGHUP)
 
 
 def running_broker(folder: StationFolder) -> int | None:

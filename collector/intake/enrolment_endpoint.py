@@ -1,18 +1,23 @@
-"""Where does a box come with its code? HTTPS with two paths; each answer from the rules in `admission`.
+"""Where does a box come with its code, or to renew? HTTPS; each answer from the rules in `admission`.
 
 One thread runs the server; each request opens the register for itself, in a worker thread, because
-a connection belongs to the thread that opened it. Whoever has no business here learns nothing: every
-refusal is the same empty 403.
+a connection belongs to the thread that opened it. A certificate is asked of everybody and needed for
+renewal only; TLS checks that this authority made it, but not its dates: a house that was dark when
+it ran out may still renew, and the register knows which serials are good for what. Whoever has no
+business here learns nothing: every refusal is the same empty 403.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -25,10 +30,11 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from collector.archive.folder import StationFolder
-from collector.archive.register import Register
+from collector.archive.register import Denial, Register
 from collector.intake.admission import Admission, Denied
-from collector.intake.authority import Authority
+from collector.intake.authority import Authority, common_name
 from collector.intake.broker import write_access
+from collector.intake.eviction import evict
 from collector.intake.listening import listen
 from collector.settings import StationSettings
 from shared.clock import Clock
@@ -36,10 +42,12 @@ from shared.enrolment import (
     CERTIFICATE_PATH,
     HELLO_PATH,
     MAX_REQUEST_BYTES,
+    RENEW_PATH,
     CertificateAnswer,
     CertificateRequest,
     Hello,
     HelloAnswer,
+    RenewalRequest,
 )
 
 log = logging.getLogger(__name__)
@@ -51,6 +59,39 @@ MAX_CONNECTIONS = 64  # enrolments at one time: one installer, one box
 REQUESTS_PER_MINUTE = 60  # per address; one enrolment needs two
 REMEMBERED_ADDRESSES = 10_000  # bounds the memory a flood of addresses can take
 STOP_TIMEOUT_S = 10.0
+WRITE_AFTER_S = 1.0  # what denials wait for company on their way to the disk
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME; Python has no name for it
+
+
+class DenialBook:
+    """What the door refused, on its way to the disk; any thread."""
+
+    def __init__(self, folder: StationFolder) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Denial] = {}
+
+    def note(self, denial: Denial) -> bool:
+        """Return whether nothing waited before: somebody must see to `write`."""
+        with self._lock:
+            is_first = not self._waiting
+            before = self._waiting.get(denial.reason)
+            count = denial.count + (before.count if before else 0)
+            self._waiting[denial.reason] = replace(denial, count=count)
+        return is_first
+
+    def write(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        database = self._folder.open_station()
+        try:
+            Register(database).deny(waiting.values())
+        except sqlite3.Error as error:  # a full disk: the log has them, and enrolment goes on
+            log.warning("denials not counted", extra={"cause": error, "reasons": ",".join(waiting)})
+        finally:
+            database.close()
 
 
 class AddressLimit:
@@ -76,6 +117,9 @@ class _ShortConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        # uvicorn hands this dictionary to each request of the connection, as `request.state`.
+        self.app_state = {**self.app_state, "shown": tls.getpeercert(binary_form=True) if tls else None}
         self.loop.call_later(CONNECTION_S, transport.abort)
 
 
@@ -89,7 +133,7 @@ class EnrolmentEndpoint:
         self._limit = AddressLimit(clock.monotonic)
         self._server = uvicorn.Server(self._configuration())
         self._thread: threading.Thread | None = None
-        self.denied: dict[str, int] = {}
+        self.denied = DenialBook(folder)
 
     def start(self) -> None:
         """Listen from now on. Raises PortTaken."""
@@ -103,13 +147,14 @@ class EnrolmentEndpoint:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S)
+        self.denied.write()
 
     @property
     def alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
     def _configuration(self) -> uvicorn.Config:
-        return uvicorn.Config(
+        configuration = uvicorn.Config(
             self._application(),
             http=_ShortConnection,
             ws="none",
@@ -124,13 +169,20 @@ class EnrolmentEndpoint:
             ssl_certfile=self._folder.server_certificate,
             ssl_keyfile=self._folder.server_key,
             ssl_version=ssl.PROTOCOL_TLS_SERVER,
+            ssl_cert_reqs=ssl.CERT_OPTIONAL,
+            ssl_ca_certs=str(self._folder.ca_certificate),
         )
+        configuration.load()
+        if configuration.ssl is not None:  # it is: the files are given above
+            configuration.ssl.verify_flags |= _NO_CHECK_TIME
+        return configuration
 
     def _application(self) -> Starlette:
         return Starlette(
             routes=[
                 Route(HELLO_PATH, self._hello, methods=["POST"]),
                 Route(CERTIFICATE_PATH, self._certificate, methods=["POST"]),
+                Route(RENEW_PATH, self._renewal, methods=["POST"]),
             ]
         )
 
@@ -140,6 +192,10 @@ class EnrolmentEndpoint:
     async def _certificate(self, request: Request) -> Response:
         return await self._answered(request, CertificateRequest, self._admit)
 
+    async def _renewal(self, request: Request) -> Response:
+        shown: bytes | None = request.state.shown
+        return await self._answered(request, RenewalRequest, partial(self._renew, shown))
+
     def _greet(self, admission: Admission, asked: Hello) -> HelloAnswer | Denied:
         return admission.hello(asked, self._clock.now())
 
@@ -147,9 +203,22 @@ class EnrolmentEndpoint:
         now = self._clock.now()
         answer = admission.certificate(asked, now)
         if isinstance(answer, CertificateAnswer):
-            # Before the box hears of it: its older certificate ends, a revoked site is let in again.
+            # Before the box hears of it: its older certificate ends, a revoked site is let in again,
+            # and an older box that is connected now is not any more.
             write_access(self._folder, admission.register, self._authority, now)
+            evict(self._folder, self._settings, self._authority, answer.site, now)
             log.info("site enrolled", extra={"site": answer.site})
+        return answer
+
+    def _renew(
+        self, shown: bytes | None, admission: Admission, asked: RenewalRequest
+    ) -> CertificateAnswer | Denied:
+        now = self._clock.now()
+        answer = admission.renewal(asked, shown, now)
+        if isinstance(answer, CertificateAnswer):
+            # The box keeps the connection it has until it comes back with the new certificate.
+            write_access(self._folder, admission.register, self._authority, now)
+            log.info("certificate renewed", extra={"site": answer.site})
         return answer
 
     async def _answered(
@@ -170,7 +239,7 @@ class EnrolmentEndpoint:
             return Response(status_code=413)
         answer = await run_in_threadpool(self._decided, decide, asked)
         if isinstance(answer, Denied):
-            self._note(answer, address, getattr(asked, "code_id", ""))
+            self._note(answer, address, getattr(asked, "code_id", "") or _site_shown(request))
             return Response(status_code=403)
         return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -183,10 +252,16 @@ class EnrolmentEndpoint:
         finally:
             database.close()
 
-    def _note(self, reason: str, address: str, code_id: str) -> None:
-        self.denied[reason] = self.denied.get(reason, 0) + 1
+    def _note(self, reason: str, address: str, named: str) -> None:
         said = f"enrolment denied, {reason}"  # in the message: repeats are held back by message
-        log.warning(said, extra={"address": address, "code_id": code_id, "count": self.denied[reason]})
+        log.warning(said, extra={"address": address, "named": named})
+        if self.denied.note(Denial(reason, 1, self._clock.now(), address, named)):
+            # Together, a second later: a flood must not become a flood of disk writes.
+            asyncio.get_running_loop().call_later(
+                WRITE_AFTER_S,
+                lambda loop: loop.run_in_executor(None, self.denied.write),
+                asyncio.get_running_loop(),
+            )
 
 
 class _TooLargeError(Exception):
@@ -200,3 +275,9 @@ async def _limited_body(request: Request) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             raise _TooLargeError
     return bytes(body)
+
+
+def _site_shown(request: Request) -> str:
+    """Whose certificate was shown, for the station's own eyes; it was signed by the authority."""
+    shown: bytes | None = request.state.shown
+    return common_name(shown) if shown else ""
