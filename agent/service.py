@@ -129,6 +129,7 @@ class Agent:
             arrived=self._arrived,
             is_synchronised=is_synchronised,
         )
+        self._watch.heed(lambda: self._publisher.wishes)
         self._watch.remember_in(StillStore(home))
         if self._frigate:
             self._watch.add_claims(self._frigate, self._detector, self._identity.site)

@@ -25,9 +25,9 @@ from agent.vision.detect import Detection, Detector
 from agent.vision.frame import Frame, Image
 from agent.vision.image_health import TURNED
 from agent.vision.pipeline import Occurrence, Pipeline
-from agent.vision.thumbnail import encode
+from agent.vision.thumbnail import encode, encode_tight
 from shared.clock import Clock
-from shared.messages import ClockQuality, ClockReading
+from shared.messages import ClockQuality, ClockReading, Wishes
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ class Watch:
         self._boot_id = boot_id
         self._arrived = arrived
         self._is_synchronised = is_synchronised
+        self._wishes: Callable[[], Wishes] = Wishes
         self._claims: tuple[ClaimSource, Detector, str] | None = None
         self._still: StillStore | None = None
         self._still_due_s = clock.monotonic() + PERIOD_S
@@ -166,6 +167,10 @@ class Watch:
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
                 self._end(watched)
         return looked
+
+    def heed(self, wishes: Callable[[], Wishes]) -> None:
+        """Say no more than the station wants; without this, the least. Before `start`."""
+        self._wishes = wishes
 
     def add_claims(self, source: ClaimSource, detector: Detector, site: str) -> None:
         """Judge also what somebody else has seen. Before `start`."""
@@ -253,7 +258,8 @@ class Watch:
 
     def _keep(self, occurrence: Occurrence, pictures: PictureSource | None) -> None:
         """Bind the best picture to the event by its hash and put both on disk together."""
-        event, view = occurrence.event, occurrence.view
+        wishes, view = self._wishes(), occurrence.view
+        event = wishes.granted(occurrence.event)
         ours = self._still if any(event.camera == watched.camera for watched in self._cameras) else None
         if ours:
             ours.about_to_tell(event)
@@ -261,9 +267,15 @@ class Watch:
             kept = self._outbox.put(event)
         else:
             full = pictures.at(view.monotonic_s) if pictures else None
-            encoded = encode(view.image if full is None else full, view.box)
-            announced = event.model_copy(update={"thumbnail": encoded.announced(view.captured_at)})
-            kept = self._outbox.put(announced, encoded.jpeg)
+            image = view.image if full is None else full
+            encoded = encode(image, view.box)
+            tight = encode_tight(image, view.box) if wishes.tight_crops else None
+            shown = {
+                "thumbnail": encoded.announced(view.captured_at),
+                "crop": tight and tight.announced(view.captured_at),
+            }
+            announced = event.model_copy(update=shown)
+            kept = self._outbox.put(announced, encoded.jpeg, tight.jpeg if tight else None)
         if ours:
             ours.told(event)
         self.events += event.revision == 0

@@ -117,7 +117,7 @@ def _properties(row: Row) -> Properties:
         facts += [("sequence", str(row.sequence)), ("instance", row.instance)]
     if row.signature:
         facts.append(("signature", row.signature))
-    if row.channel is Channel.THUMBNAIL:
+    if row.channel in {Channel.THUMBNAIL, Channel.CROP}:
         properties.ContentType = "image/jpeg"
         facts += [("id", str(row.id)), ("event_id", str(row.event_id)), ("sha256", str(row.sha256))]
     if facts:

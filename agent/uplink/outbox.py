@@ -49,6 +49,7 @@ _REFUSED_KEPT = 1000  # enough for `agent doctor` to show a pattern; the count s
 _UNWRITTEN_MOST = 200  # 6 MB with their pictures: what memory may hold while the disk takes nothing
 _EVICTED_AT_ONCE = 20  # pictures, half a megabyte: a full disk must not be asked at every event
 
+Pictures = Mapping[Channel, bytes]  # by what they show: the object in its surroundings, or alone
 Signed = DetectionEvent | GapReport | BootReport
 
 
@@ -97,7 +98,7 @@ class Outbox:
         self._budget_bytes = budget_bytes
         self._lock = threading.RLock()
         self.arrived = threading.Event()  # set by every put; the uplink thread clears it
-        self._unwritten: deque[tuple[DetectionEvent, bytes | None]] = deque()
+        self._unwritten: deque[tuple[DetectionEvent, Pictures]] = deque()
         self._never_written: list[Loss] = []
         self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
         self._db = open_file(path)
@@ -106,26 +107,36 @@ class Outbox:
             "SELECT coalesce(sum(length(body)), 0) FROM outbox"
         ).fetchone()[0]
 
-    def put(self, event: DetectionEvent, jpeg: bytes | None = None) -> DetectionEvent:
-        """Keep an event and the picture it announces, in one transaction; return it as numbered.
+    def put(
+        self, event: DetectionEvent, jpeg: bytes | None = None, crop: bytes | None = None
+    ) -> DetectionEvent:
+        """Keep an event and the pictures it announces, in one transaction; return it as numbered.
 
         When the disk takes nothing, they wait in memory and are tried again with the next; the
-        event comes back without a number then. Raises ValueError when the picture is not the one
+        event comes back without a number then. Raises ValueError when a picture is not the one
         the event announces.
         """
-        if jpeg is not None and (not event.thumbnail or sha256(jpeg).hexdigest() != event.thumbnail.sha256):
-            message = "the picture's SHA-256 is not the one its event announces"
-            raise ValueError(message)
+        pictures: dict[Channel, bytes] = {}
+        for channel, announced, picture in (
+            (Channel.THUMBNAIL, event.thumbnail, jpeg),
+            (Channel.CROP, event.crop, crop),
+        ):
+            if picture is None:
+                continue
+            if not announced or sha256(picture).hexdigest() != announced.sha256:
+                message = "the picture's SHA-256 is not the one its event announces"
+                raise ValueError(message)
+            pictures[channel] = picture
         with self._lock:
             if self._unwritten:
-                self._remember(event, jpeg)
+                self._remember(event, pictures)
                 self.retry()
                 return event
             try:
-                event = self._put_with_room(event, jpeg)
+                event = self._put_with_room(event, pictures)
             except sqlite3.OperationalError as error:
                 log.error("outbox cannot write, keeping in memory", extra={"cause": error})  # noqa: TRY400 -- a full disk needs no traceback per event
-                self._remember(event, jpeg)
+                self._remember(event, pictures)
         self.arrived.set()
         return event
 
@@ -236,18 +247,18 @@ class Outbox:
         with self._lock:
             self._db.close()
 
-    def _put_with_room(self, event: DetectionEvent, jpeg: bytes | None) -> DetectionEvent:
+    def _put_with_room(self, event: DetectionEvent, pictures: Pictures) -> DetectionEvent:
         """On a full disk, give up the reserve and the oldest pictures, and try once more."""
         try:
-            return self._put(event, jpeg)
+            return self._put(event, pictures)
         except sqlite3.OperationalError:
             self._reserve.give_up()
             with transaction(self._db):
                 self._evict(_EVICTED_AT_ONCE)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            return self._put(event, jpeg)
+            return self._put(event, pictures)
 
-    def _put(self, event: DetectionEvent, jpeg: bytes | None) -> DetectionEvent:
+    def _put(self, event: DetectionEvent, pictures: Pictures) -> DetectionEvent:
         made_us, subject = _us(event.seen_at), event.event_id
         evict = _EVICT_UPDATE if event.phase is Phase.UPDATE else None
         size_bytes = self._size_bytes
@@ -256,12 +267,10 @@ class Outbox:
                 kept = self._put_signed(
                     event, Channel.EVENT, _PRIORITY[event.phase], made_us, evict=evict, event_id=subject
                 )
-                if jpeg is not None:
+                for channel, jpeg in pictures.items():
                     instance, sequence, _ = self._number()
                     digest = sha256(jpeg).hexdigest()
-                    picture = Row(
-                        self._speaker.new_id(), Channel.THUMBNAIL, jpeg, instance, sequence, subject, digest
-                    )
+                    picture = Row(self._speaker.new_id(), channel, jpeg, instance, sequence, subject, digest)
                     worth = _EVICT_OLD_PICTURE if event.phase is Phase.UPDATE else _EVICT_PICTURE
                     self._insert(picture, _THUMBNAIL_PRIORITY, made_us, evict=worth)
                 self._make_room()
@@ -360,21 +369,19 @@ class Outbox:
             (most,),
         ).fetchall()
         for channel, instance, sequence, made_us, size in rows:
-            is_picture = channel == Channel.THUMBNAIL
+            is_picture = channel in {Channel.THUMBNAIL, Channel.CROP}
             self._size_bytes -= size
             loss = Loss(GapReason.DISK_FULL, sequence, sequence, not is_picture, is_picture, made_us, made_us)
             losses.note(self._db, loss, instance)
         self._db.execute("UPDATE life SET dropped = dropped + ?", (len(rows),))
         return len(rows)
 
-    def _remember(self, event: DetectionEvent, jpeg: bytes | None) -> None:
-        self._unwritten.append((event, jpeg))
+    def _remember(self, event: DetectionEvent, pictures: Pictures) -> None:
+        self._unwritten.append((event, pictures))
         if len(self._unwritten) > _UNWRITTEN_MOST:
-            oldest, picture = self._unwritten.popleft()
+            oldest, lost = self._unwritten.popleft()
             at_us = _us(oldest.seen_at)
-            self._never_written.append(
-                Loss(GapReason.NOT_WRITTEN, 0, 0, 1, picture is not None, at_us, at_us)
-            )
+            self._never_written.append(Loss(GapReason.NOT_WRITTEN, 0, 0, 1, len(lost), at_us, at_us))
 
 
 def _us(moment: datetime) -> int:

@@ -189,7 +189,7 @@ def _is_whole(row: tuple[Any, ...]) -> bool:
     message_id, channel, *_, digest, _signature, _made, body = row
     if not isinstance(message_id, bytes) or not isinstance(body, bytes):
         return False
-    if channel == Channel.THUMBNAIL:
+    if channel in {Channel.THUMBNAIL, Channel.CROP}:
         return bool(hashlib.sha256(body).hexdigest() == digest)
     try:
         return bool(UUID(json.loads(body)["id"]).bytes == message_id)

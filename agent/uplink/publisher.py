@@ -20,7 +20,7 @@ from agent.uplink.window import Window
 from agent.uplink.wire import Answered, Connected, Disconnected, Said, Wire
 from shared.clock import Clock
 from shared.localtime import Hours
-from shared.messages import Acknowledgement, CollectorState, Heartbeat
+from shared.messages import Acknowledgement, CollectorState, Heartbeat, Wishes
 from shared.topics import COLLECTOR_STATE
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ class Line:
 class Publisher:
     """Owned by the thread `uplink`. `problem` is a code of `agent.health`, or empty when all is well.
 
+    `wishes` is what the station asked for last, nothing until it has: a box that was offline since it
+    started says the least. A station that goes away has not changed its mind.
     `mark_s` is the monotonic time of the last finished step, for the supervisor.
     """
 
@@ -82,6 +84,7 @@ class Publisher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
         self.problem = "connecting"
+        self.wishes = Wishes()
         self.mark_s = clock.monotonic()
 
     def start(self) -> None:
@@ -209,11 +212,13 @@ class Publisher:
 
     def _hear_state(self, payload: bytes) -> None:
         try:
-            self._collector_there = CollectorState.model_validate_json(payload).online
+            state = CollectorState.model_validate_json(payload)
         except ValidationError:
             log.warning("collector state not understood")
             return
+        self._collector_there = state.online
         if self._collector_there:
+            self.wishes = state.wishes
             self._paused_until_s = 0.0
             self._window.forget()
         self._set_problem("" if self._collector_there else "collector-absent")

@@ -199,6 +199,7 @@ class Events:
             path=tuple(life.path),
             entry_side=life.entry,
             exit_side=life.left_by() if gone else None,
+            colour=life.colour,
             clock=clock,
         )
         life.revision += 1

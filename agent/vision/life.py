@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from agent.vision.colour import ColourVote
 from agent.vision.frame import Frame
 from agent.vision.riders import TWO_WHEELS
 from agent.vision.side import entry_side, exit_side
 from agent.vision.track import Track
 from agent.vision.view import View, better_view
 from shared.geometry import Box
-from shared.messages import DetectionEvent, Kind, PathPoint, Side
+from shared.messages import Colour, DetectionEvent, Kind, PathPoint, Side
 
 _MAX_POINTS = 128  # DetectionEvent.path
 _SCORES_KEPT = 4096  # 14 minutes at 5 fps: more looks move no median
@@ -47,6 +48,8 @@ class Life:
     told_s: float = 0.0
     told_kind: Kind | None = None
     told_score: float = 0.0  # of the view last sent
+    told_colour: Colour = Colour.UNKNOWN  # before a restart
+    colours: ColourVote | None = None  # none until there was a look good enough
 
     @classmethod
     def of(cls, track: Track, frame: Frame, path_step: float) -> Life:
@@ -73,6 +76,7 @@ class Life:
             told_s=track.seen_s,
             told_kind=event.kind,
             told_score=told_score,
+            told_colour=event.colour or Colour.UNKNOWN,
         )
 
     @property
@@ -105,6 +109,11 @@ class Life:
         left, top = min(box.x for box in boxes), min(box.y for box in boxes)
         return Box.from_corners(left, top, max(b.right for b in boxes), max(b.bottom for b in boxes))
 
+    @property
+    def colour(self) -> Colour:
+        """The word of its good looks, else the one told before a restart."""
+        return self.colours.word if self.colours else self.told_colour
+
     def at(self, monotonic_s: float) -> datetime:
         return self.started_at + timedelta(seconds=max(0.0, monotonic_s - self.born_s))
 
@@ -113,7 +122,10 @@ class Life:
         track = self.lead
         self.seen_s = max(self.seen_s, track.seen_s)
         box = self.box
-        self.best = better_view(frame, box, track.scores[-1], self.best) or self.best
+        if better := better_view(frame, box, track.scores[-1], self.best):
+            self.best = better
+            self.colours = self.colours or ColourVote(self.kind)
+            self.colours.add(frame.image, box, self.kind)
         self.told_box = self.best.box if self.best else self.told_box
         if len(self.scores) < _SCORES_KEPT:
             self.scores.append(track.scores[-1])

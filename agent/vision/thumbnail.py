@@ -1,8 +1,9 @@
-"""Which bytes show an object best? A crop with its surroundings, as a JPEG of 20 to 40 kB."""
+"""Which bytes show an object best? A crop with its surroundings, as a JPEG of 40 kB or less; or it alone."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from shared.geometry import Box
 from shared.messages import MAX_THUMBNAIL_BYTES, Thumbnail
 
 _MARGIN = 0.6  # of the object's size, on each side: what it stands beside must be recognisable
+_TIGHT_MARGIN = 0.05  # the box is the detector's guess; it may not cut a hat
 _LEAST_PX = (320, 240)  # width, height; less shows an object in nowhere
 _LONGEST_PX = 640  # a 40 kB JPEG holds no more detail
 _NARROWEST, _WIDEST = 0.75, 1.78  # width through height: fits a page, from portrait to 16:9
@@ -49,7 +51,22 @@ class EncodedThumbnail:
 
 def encode(image: Image, box: Box) -> EncodedThumbnail:
     """Cut the object with its surroundings out of a BGR picture of any size."""
-    left, top, right, bottom = surroundings(box, image.shape[1], image.shape[0])
+    return _encode(image, box, surroundings(box, image.shape[1], image.shape[0]))
+
+
+def encode_tight(image: Image, box: Box) -> EncodedThumbnail:
+    """Cut out the object alone, as large as it is there: never enlarged, nothing made up."""
+    height, width = image.shape[:2]
+    x, y = box.w * _TIGHT_MARGIN, box.h * _TIGHT_MARGIN
+    left = min(max(0, int((box.x - x) * width)), width - 1)
+    top = min(max(0, int((box.y - y) * height)), height - 1)
+    right = min(width, max(left + 1, math.ceil((box.right + x) * width)))
+    bottom = min(height, max(top + 1, math.ceil((box.bottom + y) * height)))
+    return _encode(image, box, (left, top, right, bottom))
+
+
+def _encode(image: Image, box: Box, cut: tuple[int, int, int, int]) -> EncodedThumbnail:
+    left, top, right, bottom = cut
     crop = image[top:bottom, left:right]
     scale = min(1.0, _LONGEST_PX / max(crop.shape[:2]))
     while True:
