@@ -47,18 +47,23 @@ from shared.enrolment import (
 from shared.geometry import Box as Frame
 from shared.messages import (
     Acknowledgement,
+    BootReport,
+    Chain,
     ClockQuality,
     ClockReading,
     CollectorState,
     DetectionEvent,
+    GapReport,
     Heartbeat,
     Kind,
     Phase,
     Thumbnail,
 )
+from shared.signing import FIRST, canonical, chained, sign
 from shared.topics import COLLECTOR_STATE, Channel, down_ack, up
 from tests.conftest import free_port
 
+Signed = DetectionEvent | GapReport | BootReport
 COLLECTOR = [sys.executable, "-c", "from collector.cli import main; main()"]
 START_TIMEOUT_S = 30.0  # the machine may be busy
 ANSWER_TIMEOUT_S = 20.0
@@ -84,6 +89,11 @@ class Papers:
     certificate: Path
     key: Path
     ca: Path
+
+    def private_key(self) -> ec.EllipticCurvePrivateKey:
+        key = serialization.load_pem_private_key(self.key.read_bytes(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return key
 
     def context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca)
@@ -280,6 +290,30 @@ class Heard:
     collector_online: bool | None = None
 
 
+class Voice:
+    """Numbers, chains and signs as an outbox does; what is said again is said in the same words."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self.key = key
+        self.instance = os.urandom(8).hex()
+        self.sequence, self.head = 0, FIRST
+        self._said: dict[UUID, tuple[bytes, dict[str, str]]] = {}
+
+    def number(self) -> dict[str, str]:
+        self.sequence += 1
+        return {"sequence": str(self.sequence), "instance": self.instance}
+
+    def said(self, message: Signed) -> tuple[bytes, dict[str, str]]:
+        """Return the body and the properties beside it."""
+        if message.id not in self._said:
+            number = self.number()
+            chain = Chain(instance=self.instance, previous=self.head)
+            body = canonical(message.model_copy(update={"sequence": self.sequence, "chain": chain}))
+            self.head = chained(body)
+            self._said[message.id] = body, number | {"signature": sign(body, self.key)}
+        return self._said[message.id]
+
+
 class Box:
     """A site's MQTT connection, without an outbox: it says each thing once and notes the answers."""
 
@@ -289,6 +323,7 @@ class Box:
         self._topics = (down_ack(papers.site), COLLECTOR_STATE, *more_topics)
         self._subscribed = threading.Event()
         self._port = port
+        self.voice = Voice(papers.private_key())
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="me", protocol=mqtt.MQTTv5)
         self._client.tls_set_context(papers.context())
         self._client.reconnect_delay_set(1, 1)
@@ -322,7 +357,11 @@ class Box:
         self._client.publish(topic, payload, qos=qos, properties=wanted)
 
     def send_event(self, event: DetectionEvent) -> None:
-        self.say(up(self.site, Channel.EVENT), event.model_dump_json().encode(), event.id)
+        self.send_signed(Channel.EVENT, event)
+
+    def send_signed(self, channel: Channel, message: Signed) -> None:
+        body, properties = self.voice.said(message)
+        self.say(up(self.site, channel), body, message.id, UserProperty=list(properties.items()))
 
     def send_picture(self, picture: bytes, event_id: UUID, message_id: UUID, **changed: str) -> None:
         named = {"id": str(message_id), "event_id": str(event_id), "sha256": sha256(picture).hexdigest()}

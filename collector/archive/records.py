@@ -6,13 +6,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.messages import AgentState, DetectionEvent, Heartbeat
+from shared.messages import AgentState, BootReport, DetectionEvent, GapReport, Heartbeat
 from shared.topics import Channel
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """Which one it is of all that one outbox said."""
+
+    instance: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A checked signature over bytes with this SHA-256, and the hash of the signed message before."""
+
+    number: Number
+    signature: str
+    sha256: bytes
+    previous: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
-    """One message of an event's life; `body` is exactly what came."""
+    """One message of an event's life; `body` is exactly what came, less what the station does not want."""
 
     site: str
     message_id: UUID
@@ -20,6 +38,7 @@ class EventRecord:
     body: bytes
     event: DetectionEvent
     clock_suspect: bool
+    seal: Seal | None = None  # None: of before agents signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,32 @@ class PictureRecord:
     sha256: str
     jpeg: bytes
     channel: Channel = Channel.THUMBNAIL  # or CROP
+    number: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GapRecord:
+    """What a site says it lost."""
+
+    site: str
+    message_id: UUID
+    received_at: datetime
+    body: bytes
+    report: GapReport
+    seal: Seal
+
+
+@dataclass(frozen=True, slots=True)
+class BootRecord:
+    """When a boot really began; not believed when that is in the future."""
+
+    site: str
+    message_id: UUID
+    received_at: datetime
+    body: bytes
+    report: BootReport
+    clock_suspect: bool
+    seal: Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +120,10 @@ class Refusal:
     received_at: datetime
     reason: str
     detail: str
+    number: Number | None = None
 
 
-Acknowledged = EventRecord | PictureRecord | TestRecord
+Acknowledged = EventRecord | PictureRecord | GapRecord | BootRecord | TestRecord
 """What a site may forget once it is on disk here."""
 
 Record = Acknowledged | HeartbeatRecord | StateRecord

@@ -295,10 +295,13 @@ class Register:
     def signing_certificates(self, site: str) -> tuple[str, ...]:
         """Return the certificates whose keys may have signed what a site sends, the newest first.
 
-        Earlier ones too: what waited in an outbox was signed with the key of its time.
+        Earlier ones too: what waited in an outbox was signed with the key of its time. Not
+        those revoked when a site was shut out: that box may be anybody's.
         """
         rows = self._database.execute(
-            "SELECT pem FROM certificates WHERE site = ? ORDER BY issued_us DESC, serial", (site,)
+            "SELECT pem FROM certificates WHERE site = ? AND ended IS NOT 'revoked'"
+            " ORDER BY issued_us DESC, serial",
+            (site,),
         )
         return tuple(pem for (pem,) in rows)
 

@@ -136,6 +136,60 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX messages_by_event ON messages (event_id) WHERE event_id NOTNULL;
     CREATE INDEX events_by_camera_kind ON events (site, camera, kind, started_us DESC, event_id);
     """,
+    # signed, numbered, dated: who said it, what came before and what is missing, when it really was
+    """
+    ALTER TABLE messages ADD COLUMN instance TEXT;    -- one life of the sender's outbox; NULL: not numbered
+    ALTER TABLE messages ADD COLUMN sequence INTEGER; -- its number there
+    ALTER TABLE messages ADD COLUMN signature TEXT;   -- over the bytes as they came
+    ALTER TABLE messages ADD COLUMN sha256 BLOB;      -- of those bytes, also where less is kept in `body`
+    ALTER TABLE messages ADD COLUMN previous BLOB;    -- sha256 of the signed message before
+    ALTER TABLE messages ADD COLUMN boot_id TEXT;     -- the sender's clocks when it was made
+    ALTER TABLE messages ADD COLUMN monotonic_s REAL;
+    ALTER TABLE messages ADD COLUMN unsynced INTEGER; -- 1: made before its wall clock was right
+    ALTER TABLE messages ADD COLUMN made_us INTEGER;  -- an event's newest frame, corrected where it can be
+    CREATE INDEX messages_by_number ON messages (site, instance, sequence) WHERE sequence NOTNULL;
+    CREATE INDEX messages_unsynced ON messages (site, boot_id) WHERE unsynced = 1;
+    ALTER TABLE events ADD COLUMN boot_id TEXT;       -- of the newest revision
+    ALTER TABLE events ADD COLUMN monotonic_s REAL;
+    ALTER TABLE events ADD COLUMN unsynced INTEGER NOT NULL DEFAULT 0; -- 1: at least one message of it was
+    ALTER TABLE events ADD COLUMN started_by_us INTEGER; -- added to what the agent said, which is started_us
+    ALTER TABLE events ADD COLUMN seen_by_us INTEGER;    -- minus this; NULL: not corrected
+    CREATE TABLE boots (
+        site        TEXT NOT NULL,
+        boot_id     TEXT NOT NULL,
+        started_us  INTEGER NOT NULL,   -- the true time where this boot's monotonic time was 0
+        id          BLOB NOT NULL,      -- of the report believed: the first made
+        PRIMARY KEY (site, boot_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE numbers (              -- which numbers came: runs without a hole, so a month is one row
+        site        TEXT NOT NULL,
+        instance    TEXT NOT NULL,
+        state       TEXT NOT NULL CHECK (state IN ('came', 'refused')), -- what was refused came as well
+        first       INTEGER NOT NULL,
+        last        INTEGER NOT NULL,
+        PRIMARY KEY (site, instance, state, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE outboxes (             -- how far each outbox has got, by its heartbeats
+        site        TEXT NOT NULL,
+        instance    TEXT NOT NULL,
+        waiting     INTEGER NOT NULL,   -- every number below is here, or lost
+        heard_us    INTEGER NOT NULL,   -- the collector's clock, when that was last said
+        PRIMARY KEY (site, instance)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE losses (               -- what a site says it lost: shared.messages.GapReport
+        id          BLOB PRIMARY KEY,
+        site        TEXT NOT NULL,
+        instance    TEXT NOT NULL,
+        reason      TEXT NOT NULL,
+        first       INTEGER NOT NULL,   -- 0 with last 0: which ones is not known
+        last        INTEGER NOT NULL,
+        events      INTEGER NOT NULL,
+        thumbnails  INTEGER NOT NULL,
+        since_us    INTEGER NOT NULL,   -- the agent's clock
+        until_us    INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX losses_by_site ON losses (site, instance);
+    """,
 )
 
 

@@ -10,17 +10,24 @@ from enum import Enum, auto
 import sqlite_utils
 
 from collector.archive.media import ThumbnailPacks
+from collector.archive.numbering import REFUSED, Numbering
 from collector.archive.records import (
     Acknowledged,
+    BootRecord,
     EventRecord,
+    GapRecord,
     HeartbeatRecord,
+    Number,
     PictureRecord,
     Record,
     Refusal,
+    Seal,
     StateRecord,
     TestRecord,
 )
 from collector.archive.schema import microseconds
+from collector.archive.times import settle
+from shared.messages import ClockQuality, ClockReading, DetectionEvent
 from shared.topics import Channel
 
 MAX_DETAIL = 200  # characters of the last refusal kept
@@ -38,6 +45,7 @@ class Outcome(Enum):
     """What became of a record."""
 
     STORED = auto()
+    NUMBER_TWICE = auto()  # stored, though another message had its number
     REPEATED = auto()  # it is here already: as good as stored
     FOREIGN = auto()  # its id belongs to another site
 
@@ -48,6 +56,7 @@ class Archive:
     def __init__(self, database: sqlite_utils.Database, packs: ThumbnailPacks) -> None:
         self._database = database
         self._packs = packs
+        self._numbering = Numbering(database)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -66,12 +75,16 @@ class Archive:
         with self._database.atomic():
             yield
 
-    def keep(self, record: Record) -> Outcome:
+    def keep(self, record: Record) -> Outcome:  # noqa: PLR0911 -- one per kind of record
         match record:
             case EventRecord():
-                return self._event(record)
+                return self._numbered(record, self._event(record))
             case PictureRecord():
-                return self._picture(record)
+                return self._numbered(record, self._picture(record))
+            case GapRecord():
+                return self._numbered(record, self._gap(record))
+            case BootRecord():
+                return self._numbered(record, self._boot(record))
             case TestRecord():
                 return self._message(record, Channel.TEST, None, record.body)
             case HeartbeatRecord():
@@ -79,7 +92,16 @@ class Archive:
             case StateRecord():
                 return self._state(record)
 
+    def _numbered(self, record: Acknowledged, outcome: Outcome) -> Outcome:
+        _, number = _seal(record)
+        if outcome is not Outcome.STORED or number is None or self._numbering.note(record.site, number):
+            return outcome
+        return Outcome.NUMBER_TWICE
+
     def count(self, refusal: Refusal) -> None:
+        if refusal.number is not None:
+            self._numbering.note(refusal.site, refusal.number)
+            self._numbering.note(refusal.site, refusal.number, REFUSED)
         self._database.execute(
             "INSERT INTO refusals (site, reason, count, last_us, last_detail) VALUES (?, ?, 1, ?, ?)"
             " ON CONFLICT (site, reason) DO UPDATE SET"
@@ -101,11 +123,21 @@ class Archive:
         self, record: Acknowledged, channel: Channel, event_id: bytes | None, body: bytes | None
     ) -> Outcome:
         message_id = record.message_id.bytes
+        seal, number = _seal(record)
+        sealed = (seal.signature, seal.sha256, seal.previous) if seal else (None,) * 3
+        clock = record.event.clock if isinstance(record, EventRecord) else None
         cursor = self._database.execute(
-            "INSERT INTO messages (id, site, channel, event_id, received_us, body) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (message_id, record.site, channel, event_id, microseconds(record.received_at), body),
-        )
+            "INSERT INTO messages (id, site, channel, event_id, received_us, body, instance, sequence,"
+            " signature, sha256, previous, boot_id, monotonic_s, unsynced, made_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                message_id, record.site, channel, event_id, microseconds(record.received_at), body,
+                *((number.instance, number.sequence) if number else (None, None)),
+                *sealed,
+                *((clock.boot_id, clock.monotonic_s, _is_unsynced(clock)) if clock else (None,) * 3),
+                microseconds(record.event.seen_at) if isinstance(record, EventRecord) else None,
+            ),
+        )  # fmt: skip
         if cursor.rowcount == 1:
             return Outcome.STORED
         kept = self._database.execute("SELECT site FROM messages WHERE id = ?", (message_id,)).fetchone()
@@ -114,17 +146,25 @@ class Archive:
     def _event(self, record: EventRecord) -> Outcome:
         event_id = record.event.event_id.bytes
         known = self._database.execute(
-            "SELECT site, revision, thumbnail_revision FROM events WHERE event_id = ?", (event_id,)
+            "SELECT site, revision, thumbnail_revision, unsynced FROM events WHERE event_id = ?", (event_id,)
         ).fetchone()
         if known is not None and known[0] != record.site:
             return Outcome.FOREIGN  # nobody writes into another's event, whatever its number
         outcome = self._message(record, Channel.EVENT, event_id, record.body)
         if outcome is not Outcome.STORED:
             return outcome
+        unsynced = _is_unsynced(record.event.clock)
         if known is None:
             self._new_event(record)
-            return outcome
-        _, revision, thumbnail_revision = known
+        else:
+            unsynced = unsynced or known[3]
+            self._known_event(record, *known[1:3])
+        if unsynced:
+            self._settle(record.site, event_id)
+        return outcome
+
+    def _known_event(self, record: EventRecord, revision: int, thumbnail_revision: int | None) -> None:
+        event_id = record.event.event_id.bytes
         if record.event.revision > revision:
             self._newer_event(record)
         if record.event.thumbnail is not None and (
@@ -136,14 +176,38 @@ class Archive:
             )
         if record.clock_suspect:
             self._database.execute("UPDATE events SET clock_suspect = 1 WHERE event_id = ?", (event_id,))
-        return outcome
+
+    def _settle(self, site: str, event_id: bytes) -> None:
+        """Date an event again by everything known of it: what came last must not decide."""
+        rows = self._database.execute(
+            "SELECT body FROM messages WHERE event_id = ? AND channel = ?", (event_id, Channel.EVENT)
+        )
+        messages = [DetectionEvent.model_validate_json(body) for (body,) in rows]
+        boots = {
+            boot_id: started_us
+            for boot_id in {message.clock.boot_id for message in messages}
+            for (started_us,) in self._database.execute(
+                "SELECT started_us FROM boots WHERE site = ? AND boot_id = ?", (site, boot_id)
+            )
+        }
+        settled = settle(messages, boots)
+        self._database.execute(
+            "UPDATE events SET started_us = ?, seen_us = ?, started_by_us = ?, seen_by_us = ?, unsynced = 1"
+            " WHERE event_id = ?",
+            (settled.started_us, settled.seen_us, settled.started_by_us, settled.seen_by_us, event_id),
+        )
+        for message_id, made_us in settled.made_us.items():
+            self._database.execute(
+                "UPDATE messages SET made_us = ? WHERE id = ?", (made_us, message_id.bytes)
+            )
 
     def _new_event(self, record: EventRecord) -> None:
         event = record.event
         self._database.execute(
             "INSERT INTO events (event_id, site, camera, kind, phase, revision, confidence, started_us,"
             " seen_us, received_us, camera_offset_s, clock_quality, clock_suspect, thumbnail,"
-            " thumbnail_revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " thumbnail_revision, boot_id, monotonic_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 event.event_id.bytes,
                 record.site,
@@ -160,6 +224,8 @@ class Archive:
                 int(record.clock_suspect),
                 event.thumbnail.sha256 if event.thumbnail else None,
                 event.revision if event.thumbnail else None,
+                event.clock.boot_id,
+                event.clock.monotonic_s,
             ),
         )
 
@@ -168,7 +234,7 @@ class Archive:
         event = record.event
         self._database.execute(
             "UPDATE events SET camera = ?, kind = ?, phase = ?, revision = ?, confidence = ?, seen_us = ?,"
-            " camera_offset_s = ?, clock_quality = ? WHERE event_id = ?",
+            " camera_offset_s = ?, clock_quality = ?, boot_id = ?, monotonic_s = ? WHERE event_id = ?",
             (
                 event.camera,
                 event.kind,
@@ -178,6 +244,8 @@ class Archive:
                 microseconds(event.seen_at),
                 event.clock.camera_offset_s,
                 event.clock.quality,
+                event.clock.boot_id,
+                event.clock.monotonic_s,
                 event.event_id.bytes,
             ),
         )
@@ -200,6 +268,38 @@ class Archive:
         )
         return outcome
 
+    def _gap(self, record: GapRecord) -> Outcome:
+        outcome = self._message(record, Channel.GAP, None, record.body)
+        if outcome is Outcome.STORED:
+            report = record.report
+            self._database.execute(
+                "INSERT INTO losses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    report.id.bytes, record.site, report.instance, report.reason, report.first, report.last,
+                    report.events, report.thumbnails, microseconds(report.since), microseconds(report.until),
+                ),
+            )  # fmt: skip
+        return outcome
+
+    def _boot(self, record: BootRecord) -> Outcome:
+        """Believe the first report of a boot; date again whatever was made in it before."""
+        outcome = self._message(record, Channel.BOOT, None, record.body)
+        if outcome is not Outcome.STORED or record.clock_suspect:
+            return outcome
+        boot = (record.site, record.report.boot_id)
+        is_new = self._database.execute(
+            "INSERT INTO boots VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " started_us = excluded.started_us, id = excluded.id WHERE excluded.id < id",
+            (*boot, microseconds(record.report.started_at), record.message_id.bytes),
+        ).rowcount
+        if is_new:
+            doubtful = self._database.execute(
+                "SELECT DISTINCT event_id FROM messages WHERE site = ? AND boot_id = ? AND unsynced = 1", boot
+            ).fetchall()
+            for (event_id,) in doubtful:
+                self._settle(record.site, event_id)
+        return outcome
+
     def _heartbeat(self, record: HeartbeatRecord) -> Outcome:
         self._database.execute(
             "INSERT INTO agents (site, heard_us, heartbeat, clock_skew_s) VALUES (?, ?, ?, ?)"
@@ -207,6 +307,9 @@ class Archive:
             " heartbeat = excluded.heartbeat, clock_skew_s = excluded.clock_skew_s",
             (record.site, microseconds(record.received_at), record.body, record.skew_s),
         )
+        beat, heard_us = record.heartbeat, microseconds(record.received_at)
+        if beat.instance:
+            self._numbering.heard(record.site, beat.instance, beat.sequence_waiting, heard_us)
         return Outcome.STORED
 
     def _state(self, record: StateRecord) -> Outcome:
@@ -222,3 +325,17 @@ class Archive:
             },
         )
         return Outcome.STORED
+
+
+def _seal(record: Acknowledged) -> tuple[Seal | None, Number | None]:
+    """Return what vouches for a record, and its number, where it has them."""
+    match record:
+        case PictureRecord():
+            return None, record.number
+        case TestRecord():
+            return None, None
+    return record.seal, record.seal.number if record.seal else None
+
+
+def _is_unsynced(clock: ClockReading) -> int:
+    return int(clock.quality is ClockQuality.UNSYNCED)

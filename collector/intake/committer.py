@@ -18,11 +18,21 @@ from uuid import UUID
 
 from collector.archive.folder import StationFolder
 from collector.archive.media import ThumbnailPacks
-from collector.archive.records import EventRecord, HeartbeatRecord, Record, Refusal, TestRecord
+from collector.archive.records import (
+    BootRecord,
+    EventRecord,
+    GapRecord,
+    HeartbeatRecord,
+    PictureRecord,
+    Record,
+    Refusal,
+    TestRecord,
+)
 from collector.archive.register import Register
 from collector.archive.store import UNSTORABLE, Archive, Outcome
 from collector.intake.inbox import Inbox, Letter
 from collector.intake.ingest import Delivery, Reason, Refused, Standing, Terms, ingest, unforeseen
+from collector.intake.signers import Signers
 from shared.clock import Clock
 from shared.messages import Acknowledgement
 from shared.topics import parse_up
@@ -134,6 +144,7 @@ class _Desk:
         self._skews = self._archive.skews()
         self._enrolled: frozenset[str] = frozenset()
         self._asked_s = -SITES_FRESH_S
+        self._signers = Signers(self._register)
 
     def __enter__(self) -> Self:
         return self
@@ -194,16 +205,21 @@ class _Desk:
             self._skews[record.site] = record.skew_s
         elif isinstance(record, TestRecord):
             answers.tested.add(record.site)
-        elif isinstance(record, EventRecord) and record.clock_suspect and outcome is Outcome.STORED:
+        elif isinstance(record, EventRecord) and record.clock_suspect and outcome is not Outcome.REPEATED:
             detail = f"seen_at {record.event.seen_at.isoformat()}"
             self._archive.count(Refusal(record.site, record.received_at, Reason.CLOCK_SUSPECT, detail))
+        if outcome is Outcome.NUMBER_TWICE:
+            self._archive.count(Refusal(record.site, record.received_at, Reason.NUMBER_TWICE, ""))
+            log.warning("a number twice", extra={"site": record.site})
         message_id = getattr(record, "message_id", None)
         if message_id is not None:
             answers.stored[record.site].append(message_id)
 
     def _refuse(self, refused: Refused, letter: Letter, answers: _Answers) -> None:
         received_at = letter.delivery.received_at
-        self._archive.count(Refusal(refused.site, received_at, refused.reason, refused.detail))
+        self._archive.count(
+            Refusal(refused.site, received_at, refused.reason, refused.detail, refused.number)
+        )
         log.warning("refused", extra={"site": refused.site, "reason": refused.reason})
         if refused.site and refused.message_id is not None:
             answers.refused[refused.site][refused.message_id] = f"{refused.reason}: {refused.detail}"[:200]
@@ -215,8 +231,12 @@ class _Desk:
         # A miss is looked up at once: a site may have been enrolled a moment ago.
         if now_s - self._asked_s >= SITES_FRESH_S or site not in self._enrolled:
             self._enrolled, self._asked_s = self._register.enrolled_sites(), now_s
-        return Standing(site in self._enrolled, self._skews.get(site))
+        keys = self._signers.of(site, now_s) if site in self._enrolled else ()
+        return Standing(site in self._enrolled, self._skews.get(site), keys)
 
 
 def _refused(record: Record, reason: Reason, detail: str) -> Refused:
-    return Refused(record.site, getattr(record, "message_id", None), reason, detail)
+    number = record.number if isinstance(record, PictureRecord) else None
+    if isinstance(record, EventRecord | GapRecord | BootRecord) and record.seal:
+        number = record.seal.number
+    return Refused(record.site, getattr(record, "message_id", None), reason, detail, number)

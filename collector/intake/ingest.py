@@ -8,6 +8,7 @@ the topic and for nothing more.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,14 +16,19 @@ from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ValidationError
 
 from collector.archive.records import (
     Acknowledged,
+    BootRecord,
     EventRecord,
+    GapRecord,
     HeartbeatRecord,
+    Number,
     PictureRecord,
     Record,
+    Seal,
     StateRecord,
     TestRecord,
 )
@@ -32,11 +38,15 @@ from shared.messages import (
     MAX_HEARTBEAT_BYTES,
     MAX_THUMBNAIL_BYTES,
     AgentState,
+    BootReport,
+    Chain,
     DetectionEvent,
+    GapReport,
     Heartbeat,
     TestMessage,
     Wishes,
 )
+from shared.signing import is_signed
 from shared.topics import Channel, Up, parse_up
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -44,6 +54,8 @@ _V = TypeVar("_V")
 
 OLDEST_BELIEVED = timedelta(days=30)  # longer than any outbox can wait; older is a clock, not a queue
 MAX_REVISION = 1_000_000  # one object, one message a second, eleven days: no event lives so long
+MAX_SEQUENCE = 2**53  # what JSON's numbers hold; a message a millisecond for 285,000 years
+_INSTANCE, _SEQUENCE = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9]{1,16}", re.ASCII)
 _ID_BYTES = 16
 _MAX_BYTES = {
     Channel.EVENT: MAX_EVENT_BYTES,
@@ -68,6 +80,8 @@ class Reason(StrEnum):
     WRONG_VERSION = "wrong-version"
     WRONG_SITE = "wrong-site"  # the body names another site than the topic
     WRONG_ID = "wrong-id"  # the body names another id than the correlation data
+    UNSIGNED = "unsigned"  # no signature, or no number and place in the chain
+    WRONG_SIGNATURE = "wrong-signature"  # of none of the site's keys over these bytes
     NO_PROPERTIES = "no-properties"  # a picture without event id, hash or content type
     NOT_A_JPEG = "not-a-jpeg"
     WRONG_HASH = "wrong-hash"
@@ -75,7 +89,8 @@ class Reason(StrEnum):
     FOREIGN = "foreign"  # the id belongs to another site's message or event
     UNSTORABLE = "unstorable"  # the database would not have it
     UNFORESEEN = "unforeseen"  # a fault of ours; the log has it
-    CLOCK_SUSPECT = "clock-suspect"  # kept, and flagged: the only one of these that is
+    CLOCK_SUSPECT = "clock-suspect"  # kept, and flagged
+    NUMBER_TWICE = "number-twice"  # kept, and flagged: another message had its number; is there a second box?
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,7 @@ class Standing:
 
     enrolled: bool
     skew_s: float | None = None
+    keys: tuple[ec.EllipticCurvePublicKey, ...] = ()  # of its certificates, the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,7 @@ class Refused:
     message_id: UUID | None
     reason: Reason
     detail: str = ""
+    number: Number | None = None  # as the sender says: refused is not missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +156,7 @@ def ingest(delivery: Delivery, standing: Standing, terms: Terms) -> Record | Ref
             return _state(delivery, up.site)
         return _to_be_acknowledged(delivery, up, message_id, (terms, standing))
     except _RefusedError as refused:
-        return Refused(up.site, message_id, refused.reason, refused.detail)
+        return Refused(up.site, message_id, refused.reason, refused.detail, _number(delivery))
 
 
 def _check_at_the_door(delivery: Delivery, up: Up, standing: Standing) -> None:
@@ -156,6 +173,10 @@ def _to_be_acknowledged(
         raise _RefusedError(Reason.NO_ID, up.channel)
     if up.channel is Channel.EVENT:
         return _event(delivery, up.site, message_id, judged_by)
+    if up.channel is Channel.GAP:
+        return _gap(delivery, up.site, message_id, judged_by)
+    if up.channel is Channel.BOOT:
+        return _boot(delivery, up.site, message_id, judged_by)
     if up.channel is Channel.CROP and not judged_by[0].wishes.tight_crops:
         raise _RefusedError(Reason.NOT_WANTED, up.channel)
     if up.channel in {Channel.THUMBNAIL, Channel.CROP}:
@@ -166,7 +187,8 @@ def _to_be_acknowledged(
 def unforeseen(delivery: Delivery) -> Refused:
     """Refuse what broke `ingest` itself, so that the rest goes on."""
     up = parse_up(delivery.topic)
-    return Refused(up.site if up else "", _message_id(delivery.correlation), Reason.UNFORESEEN)
+    message_id = _message_id(delivery.correlation)
+    return Refused(up.site if up else "", message_id, Reason.UNFORESEEN, number=_number(delivery))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +216,46 @@ def _event(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Ter
     _check_sender(event.site, site, event.id, message_id)
     if event.revision > MAX_REVISION:
         raise _RefusedError(Reason.MALFORMED, "revision")
+    seal = _seal(delivery, event.chain, event.sequence, standing)
     suspect = _Suspicion(terms.clock_suspect_s, standing.skew_s).of(event, delivery.received_at)
     granted = terms.wishes.granted(event)
     body = delivery.payload
     if granted is not event:
         body = granted.model_dump_json(exclude_none=True).encode()
-    return EventRecord(site, message_id, delivery.received_at, body, granted, clock_suspect=suspect)
+    return EventRecord(site, message_id, delivery.received_at, body, granted, suspect, seal)
+
+
+def _gap(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Terms, Standing]) -> GapRecord:
+    report = _parsed(GapReport, delivery.payload)
+    _check_sender(report.site, site, report.id, message_id)
+    if (
+        not report.first <= report.last <= MAX_SEQUENCE
+        or max(report.events, report.thumbnails) > MAX_SEQUENCE
+    ):
+        raise _RefusedError(Reason.MALFORMED, "first, last")
+    seal = _seal(delivery, report.chain, report.sequence, judged_by[1])
+    return GapRecord(site, message_id, delivery.received_at, delivery.payload, report, seal)
+
+
+def _boot(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Terms, Standing]) -> BootRecord:
+    terms, standing = judged_by
+    report = _parsed(BootReport, delivery.payload)
+    _check_sender(report.site, site, report.id, message_id)
+    seal = _seal(delivery, report.chain, report.sequence, standing)
+    ahead_s = (report.started_at - delivery.received_at).total_seconds()
+    suspect = ahead_s > terms.clock_suspect_s
+    return BootRecord(site, message_id, delivery.received_at, delivery.payload, report, suspect, seal)
+
+
+def _seal(delivery: Delivery, chain: Chain | None, sequence: int, standing: Standing) -> Seal:
+    """Check the signature over the very bytes that came; what is parsed plays no part in it."""
+    signature = delivery.properties.get("signature", "")
+    if not signature or chain is None or not 0 < sequence <= MAX_SEQUENCE:
+        raise _RefusedError(Reason.UNSIGNED, "" if signature else "signature")
+    if not any(is_signed(delivery.payload, signature, key) for key in standing.keys):
+        raise _RefusedError(Reason.WRONG_SIGNATURE)
+    digest = hashlib.sha256(delivery.payload).digest()
+    return Seal(Number(chain.instance, sequence), signature, digest, bytes.fromhex(chain.previous))
 
 
 def _test(delivery: Delivery, site: str, message_id: UUID) -> TestRecord:
@@ -223,8 +279,9 @@ def _picture(delivery: Delivery, up: Up, message_id: UUID) -> PictureRecord:
     except jpeg.NotAJpegError as error:
         raise _RefusedError(Reason.NOT_A_JPEG, str(error)) from error
     return PictureRecord(
-        up.site, message_id, delivery.received_at, event_id, sha256, delivery.payload, up.channel
-    )
+        up.site, message_id, delivery.received_at, event_id, sha256, delivery.payload, up.channel,
+        _number(delivery),
+    )  # fmt: skip
 
 
 def _heartbeat(delivery: Delivery, site: str) -> HeartbeatRecord:
@@ -266,6 +323,15 @@ def _property(delivery: Delivery, name: str, read: Callable[[str], _V]) -> _V:
         return read(delivery.properties[name])
     except (KeyError, ValueError) as error:
         raise _RefusedError(Reason.NO_PROPERTIES, name) from error
+
+
+def _number(delivery: Delivery) -> Number | None:
+    """Return the number beside the body, if it is one: an unsigned word, of what is not missing."""
+    instance, written = delivery.properties.get("instance", ""), delivery.properties.get("sequence", "")
+    if not _INSTANCE.fullmatch(instance) or not _SEQUENCE.fullmatch(written):
+        return None
+    sequence = int(written)
+    return Number(instance, sequence) if 0 < sequence <= MAX_SEQUENCE else None
 
 
 def _message_id(correlation: bytes | None) -> UUID | None:

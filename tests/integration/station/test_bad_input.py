@@ -13,6 +13,7 @@ from uuid import UUID
 import uuid6
 
 from shared.messages import MAX_THUMBNAIL_BYTES, AgentState, Phase, TestMessage
+from shared.signing import canonical
 from shared.topics import Channel, up
 from tests.station import Box, Papers, Station, a_heartbeat, a_picture, an_event, announced, wait_until
 
@@ -29,11 +30,15 @@ def refusals(station: Station, site: str) -> dict[str, int]:
 def test_every_kind_of_bad_input_is_refused_counted_and_the_rest_goes_on(station: Station) -> None:
     papers = station.enrol("gui-sai")
     event_topic, picture_topic = up(papers.site, Channel.EVENT), up(papers.site, Channel.THUMBNAIL)
-    named = {name: uuid6.uuid7() for name in ("malformed", "version", "not-jpeg", "hash", "big", "bare")}
+    named = {
+        name: uuid6.uuid7()
+        for name in ("malformed", "version", "not-jpeg", "hash", "big", "bare", "unsigned")
+    }
     with Box(papers, station.broker_port) as box:
         box.say(event_topic, b"{ this is not", named["malformed"])
         body = an_event(papers.site, id=named["version"]).model_dump_json().replace('"v":1', '"v":2')
         box.say(event_topic, body.encode(), named["version"])
+        box.say(event_topic, canonical(an_event(papers.site, id=named["unsigned"])), named["unsigned"])
         box.send_picture(b"\xff\xd8 only begins like one \xff\xd9", uuid6.uuid7(), named["not-jpeg"])
         box.send_picture(a_picture(), uuid6.uuid7(), named["hash"], sha256="0" * 64)
         box.send_picture(a_picture() + bytes(MAX_THUMBNAIL_BYTES), uuid6.uuid7(), named["big"])
@@ -50,6 +55,7 @@ def test_every_kind_of_bad_input_is_refused_counted_and_the_rest_goes_on(station
             "hash": "wrong-hash",
             "big": "too-large",
             "bare": "no-properties",
+            "unsigned": "unsigned",
         }
         assert box.heard.stored == {good.id}
     counted = refusals(station, papers.site)
@@ -61,6 +67,7 @@ def test_every_kind_of_bad_input_is_refused_counted_and_the_rest_goes_on(station
         "too-large",
         "no-properties",
         "no-id",
+        "unsigned",
     ]
     assert counted == dict.fromkeys(reasons, 1)
     assert refusals(station, "")["unknown-topic"] >= 1

@@ -11,17 +11,38 @@ from uuid import UUID
 
 import pytest
 import uuid6
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.archive.records import EventRecord, HeartbeatRecord, PictureRecord, StateRecord, TestRecord
+from collector.archive.records import (
+    BootRecord,
+    EventRecord,
+    GapRecord,
+    HeartbeatRecord,
+    Number,
+    PictureRecord,
+    StateRecord,
+    TestRecord,
+)
 from collector.intake.ingest import Delivery, Reason, Refused, Standing, Terms, ingest
-from shared.messages import AgentState, Colour, TestMessage, Wishes
+from shared.messages import (
+    AgentState,
+    BootReport,
+    Chain,
+    Colour,
+    GapReason,
+    GapReport,
+    TestMessage,
+    Wishes,
+)
+from shared.signing import FIRST, canonical, sign
 from shared.topics import Channel
 from tests.station import a_heartbeat, a_picture, an_event
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-ENROLLED = Standing(enrolled=True)
+KEY = ec.generate_private_key(ec.SECP256R1())
+ENROLLED = Standing(enrolled=True, keys=(KEY.public_key(),))
 SITE = "nha-ong-ba"
 TOLERANCE_S = 120.0
 
@@ -41,11 +62,14 @@ def judged(delivery: Delivery, standing: Standing = ENROLLED, wishes: Wishes | N
 
 def event_delivery(*, topic_site: str = SITE, correlation: bytes | None = None, **changed: Any) -> Delivery:
     event = an_event(SITE, started_at=NOW - timedelta(seconds=1), seen_at=NOW)
-    body = json.loads(event.model_dump_json()) | changed
+    chain = {"instance": "0" * 16, "previous": FIRST}
+    body = json.loads(event.model_dump_json()) | {"sequence": 7, "chain": chain} | changed
     body = {name: value for name, value in body.items() if value is not ...}
     payload = json.dumps(body).encode()
     topic = f"anninh/v1/{topic_site}/up/ev"
-    return Delivery(topic, payload, NOW, event.id.bytes if correlation is None else correlation)
+    properties = {"signature": sign(payload, KEY), "sequence": "7", "instance": "0" * 16}
+    correlation = event.id.bytes if correlation is None else correlation
+    return Delivery(topic, payload, NOW, correlation, properties=properties)
 
 
 def picture_delivery(picture: bytes = a_picture(), **changed: str | None) -> Delivery:
@@ -63,6 +87,105 @@ def test_a_sound_event_is_kept_with_exactly_the_bytes_that_came() -> None:
     assert record.body is delivery.payload
     assert record.message_id == record.event.id == UUID(bytes=delivery.correlation)
     assert not record.clock_suspect
+
+
+def test_the_signature_is_over_the_bytes_as_they_came_and_kept_with_their_hash() -> None:
+    delivery = event_delivery(colour="purple", kind="car")
+    seal = judged(delivery).seal
+    assert seal.signature == delivery.properties["signature"]
+    assert seal.sha256 == sha256(delivery.payload).digest(), "also where less is kept in the body"
+    assert (seal.number, seal.previous) == (Number("0" * 16, 7), bytes(32))
+
+
+def test_a_key_of_before_the_renewal_still_vouches() -> None:
+    newer = ec.generate_private_key(ec.SECP256R1()).public_key()
+    standing = Standing(enrolled=True, keys=(newer, KEY.public_key()))
+    assert isinstance(judged(event_delivery(), standing), EventRecord)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"signature": ""}, Reason.UNSIGNED),
+        ({"signature": "AAAA"}, Reason.WRONG_SIGNATURE),
+        ({"signature": "not base64 \ud800"}, Reason.WRONG_SIGNATURE),
+        ({"signature": sign(b"other bytes", KEY)}, Reason.WRONG_SIGNATURE),
+    ],
+)
+def test_what_its_site_did_not_sign_is_refused_and_is_not_missing(
+    changed: dict[str, str], reason: Reason
+) -> None:
+    delivery = event_delivery()
+    verdict = judged(replace(delivery, properties={**delivery.properties, **changed}))
+    assert isinstance(verdict, Refused)
+    assert (verdict.reason, verdict.number) == (reason, Number("0" * 16, 7))
+
+
+def test_one_bit_another_or_another_sites_key_is_refused() -> None:
+    delivery = event_delivery()
+    assert delivery.payload.count(b"0.8") == 1
+    changed = replace(delivery, payload=delivery.payload.replace(b"0.8", b"0.9"))
+    assert judged(changed).reason is Reason.WRONG_SIGNATURE
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    assert judged(delivery, Standing(enrolled=True, keys=(other,))).reason is Reason.WRONG_SIGNATURE
+    assert judged(delivery, Standing(enrolled=True)).reason is Reason.WRONG_SIGNATURE
+
+
+def test_what_is_signed_has_a_number_and_a_place_in_the_chain() -> None:
+    assert judged(event_delivery(sequence=0)).reason is Reason.UNSIGNED
+    assert judged(event_delivery(sequence=2**60)).reason is Reason.UNSIGNED
+    assert judged(event_delivery(chain=...)).reason is Reason.UNSIGNED
+
+
+def report_delivery(channel: str, report: GapReport | BootReport) -> Delivery:
+    chain = Chain(instance="0" * 16, previous=FIRST)
+    body = canonical(report.model_copy(update={"sequence": 8, "chain": chain}))
+    topic, properties = f"anninh/v1/{SITE}/up/{channel}", {"signature": sign(body, KEY)}
+    return Delivery(topic, body, NOW, report.id.bytes, properties=properties)
+
+
+def a_gap(**changed: Any) -> GapReport:
+    said: dict[str, Any] = {"first": 3, "last": 9, "events": 2, "thumbnails": 5, "since": NOW, "until": NOW}
+    named = {"id": uuid6.uuid7(), "site": SITE, "reason": GapReason.DISK_FULL, "instance": "0" * 16}
+    return GapReport(**(named | said | changed))
+
+
+def test_gap_and_boot_reports_are_kept_signed_and_refused_unsigned() -> None:
+    boot = BootReport(id=uuid6.uuid7(), site=SITE, boot_id="b", started_at=NOW)
+    for channel, report, kind in (("gap", a_gap(), GapRecord), ("boot", boot, BootRecord)):
+        delivery = report_delivery(channel, report)
+        record = judged(delivery)
+        assert isinstance(record, kind)
+        assert (record.body, record.message_id) == (delivery.payload, report.id)
+        assert record.seal.number == Number("0" * 16, 8)
+        assert judged(replace(delivery, properties={})).reason is Reason.UNSIGNED
+        other = replace(delivery, topic=delivery.topic.replace(SITE, "nha-ba-tu"))
+        assert judged(other).reason is Reason.WRONG_SITE
+    assert judged(report_delivery("gap", a_gap(first=9, last=3))).reason is Reason.MALFORMED
+
+
+def test_a_boot_that_begins_in_the_future_is_kept_and_not_believed() -> None:
+    for ahead, is_suspect in ((timedelta(0), False), (timedelta(days=1), True)):
+        report = BootReport(id=uuid6.uuid7(), site=SITE, boot_id="b", started_at=NOW + ahead)
+        assert judged(report_delivery("boot", report)).clock_suspect is is_suspect
+
+
+@pytest.mark.parametrize(
+    ("sequence", "instance", "number"),
+    [
+        ("12", "ab" * 8, Number("ab" * 8, 12)),
+        ("0", "ab" * 8, None),
+        ("-1", "ab" * 8, None),
+        ("9" * 400, "ab" * 8, None),
+        ("١٢", "ab" * 8, None),
+        ("12", "AB" * 8, None),
+        ("12", "", None),
+        ("", "ab" * 8, None),
+    ],
+)
+def test_a_picture_says_its_number_beside_it(sequence: str, instance: str, number: Number | None) -> None:
+    assert judged(picture_delivery(sequence=sequence, instance=instance)).number == number
+    assert judged(picture_delivery(b"GIF", sequence=sequence, instance=instance)).number == number
 
 
 def test_a_colour_nobody_asked_for_is_taken_out_of_the_bytes_as_well() -> None:
@@ -190,7 +313,7 @@ def test_a_clock_far_off_is_flagged_and_a_queue_is_not(
 ) -> None:
     started, seen = NOW - age - timedelta(seconds=1), NOW - age
     delivery = event_delivery(started_at=started.isoformat(), seen_at=seen.isoformat())
-    record = judged(delivery, Standing(enrolled=True, skew_s=skew_s))
+    record = judged(delivery, replace(ENROLLED, skew_s=skew_s))
     assert isinstance(record, EventRecord)
     assert record.clock_suspect is is_suspect
 
@@ -202,10 +325,13 @@ def test_a_refusal_does_not_repeat_what_the_sender_wrote() -> None:
 
 
 @given(
-    channel=st.sampled_from(["ev", "thumb", "test", "hb", "state"]),
+    channel=st.sampled_from(["ev", "thumb", "test", "gap", "boot", "hb", "state"]),
     payload=st.binary(max_size=300) | st.text().map(str.encode) | st.from_type(dict).map(str).map(str.encode),
     correlation=st.none() | st.binary(max_size=20),
-    properties=st.dictionaries(st.sampled_from(["id", "event_id", "sha256"]), st.text(max_size=70)),
+    properties=st.dictionaries(
+        st.sampled_from(["id", "event_id", "sha256", "signature", "sequence", "instance"]),
+        st.text(max_size=70),
+    ),
 )
 def test_nothing_a_site_can_send_raises(
     channel: str, payload: bytes, correlation: bytes | None, properties: dict[str, str]
