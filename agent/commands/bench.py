@@ -105,17 +105,14 @@ def _show(result: _Result) -> None:
     say("bench.box", cores=box.cores, free_mb=round(box.free_mb), threads=box.threads)
     say("bench.camera", decode=f"{cost.decode_ms_per_s:.1f}", gate=f"{cost.gate_ms:.2f}", fps=f"{box.fps:g}")
     table = Table("", box=None)
-    for column in ("model", "engine", "cpu-ms", "wall-ms", "memory", "quality", "fifth", "always", "note"):
-        right = column not in {"model", "engine", "note"}
-        table.add_column(
-            text(f"bench.column.{column}"), justify="right" if right else "left", no_wrap=column != "note"
-        )
+    for column in ("model", "cpu-ms", "wall-ms", "memory", "quality", "fifth", "always", "note"):
+        right = column not in {"model", "note"}
+        table.add_column(text(f"bench.column.{column}"), justify="right" if right else "left")
     for tier in sorted(result.tiers, key=lambda one: (-one.map50, one.speed.cpu_ms)):
         against = objection(tier, box)
         table.add_row(
             "→" if tier is result.choice.tier else "",
-            tier.manifest.name,
-            tier.engine,
+            f"{tier.manifest.name}\n{tier.engine}",
             f"{tier.speed.cpu_ms:.1f}",
             f"{tier.speed.wall_ms:.1f}",
             f"{tier.speed.memory_mb:.0f}",

@@ -92,6 +92,14 @@ def use(name: Annotated[str, typer.Argument(help=both("help.agent.model-name"))]
     _put_in_force(put_in_force(home(), name))
 
 
+@app.command(help=both("help.agent.model-ncnn"))
+def ncnn(name: Annotated[str, typer.Argument(help=both("help.agent.model-name"))]) -> None:
+    from agent.detectors import prepare as work
+
+    made = work.to_ncnn(work.Workshop(home(), say), name)
+    say("model.made-ncnn", name=made.name)
+
+
 def _put_in_force(manifest: Manifest) -> None:
     put_in_force(home(), manifest.name)
     setting = AgentSettings.load(home() / "agent.toml").model

@@ -74,9 +74,14 @@ def folder_in_force(home: Path, settings: AgentSettings) -> Path:
     chosen = settings.model or _chosen(home)[0]
     if not chosen:
         raise ModelMissing(home=home)
-    folder = models_folder(home) / chosen
-    if Path(chosen).name != chosen or not (folder / FILE_NAME).is_file():
-        raise ModelUnknown(name=chosen, folder=models_folder(home))
+    return folder_of(home, chosen)
+
+
+def folder_of(home: Path, name: str) -> Path:
+    """Return the folder of a model that is here. Raises ModelUnknown."""
+    folder = models_folder(home) / name
+    if Path(name).name != name or not (folder / FILE_NAME).is_file():
+        raise ModelUnknown(name=name, folder=models_folder(home))
     return folder
 
 
@@ -89,9 +94,7 @@ def _chosen(home: Path) -> tuple[str, str]:
 
 def put_in_force(home: Path, name: str, engine: str = "") -> Manifest:
     """Make this the model to run, with this engine or its manifest's. Raises ModelUnknown, ModelChanged."""
-    folder = models_folder(home) / name
-    if Path(name).name != name or not (folder / FILE_NAME).is_file():
-        raise ModelUnknown(name=name, folder=models_folder(home))
+    folder = folder_of(home, name)
     manifest = Manifest.load(folder)
     manifest.checked_bytes(folder)
     manifest.checked_weights(folder)

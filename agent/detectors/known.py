@@ -131,7 +131,7 @@ KNOWN: dict[str, KnownModel] = {
         _AGPL,
         _YOLO11N,
         limits(0.20, 0.35),
-        _held(_measured(0.684, 0.593, 0.60, 0.80), "yolo11n-416", 0.012, 0.015, 0.020),
+        _held(_measured(0.684, 0.593, 0.60, 0.80), "yolo11n-416", 0.0124, 0.0152, 0.0196),
     ),
     "1565c36b89505af8663a25a867c9aacf39b08ae899cc141ef7376918d966195e": KnownModel(
         "yolo11n-640-int8",
@@ -220,6 +220,18 @@ KNOWN: dict[str, KnownModel] = {
         _measured(0.651, 0.518, 0.52, 0.82),
         engine="ncnn",
         weights="6f0e2d8f78defd8df16ac94dee5e65f97ee750ed79a0cd933e02fb59cc750494",
+    ),
+    "c495231206e18dcb7703bb2865d2d0e8e82ea1cd6477c61e0da88c80bf6dbcb1": KnownModel(
+        "yolo11n-416-ncnn",
+        "yolo",
+        "fp32",
+        416,
+        _AGPL,
+        "YOLO11n by Ultralytics, converted to NCNN by pnnx 20261020",
+        limits(0.25, 0.35),
+        _measured(0.699, 0.593, 0.59, 0.82),
+        engine="ncnn",
+        weights="2647f62fff9501a63e312cee18b21490a61a4890c81c5c76d65f3c81b2d48327",
     ),
     "d79e18ecd8595081bb29fdf0c790a47fcea96fbf58598350569a92e71e915b72": KnownModel(
         "nanodet-plus-416-ncnn",

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.detectors import known, models_folder, npm, open_model, tfjs, ultralytics_export
+from agent.detectors import folder_of, known, models_folder, npm, open_model, tfjs, ultralytics_export
 from agent.detectors.engine_onnxruntime import open_session
-from agent.detectors.manifest import Manifest, ModelChanged
+from agent.detectors.manifest import Manifest, ModelChanged, Weights
 from agent.detectors.quantize import quantized
 from agent.detectors.tensor_detector import ModelUnfit
+from agent.detectors.to_ncnn import convert
 from shared.disk import sync_folder, write_atomically
 from shared.errors import AnninhError, FileUnreadable, NeedsFixing
 from shared.messages import Kind
@@ -27,6 +28,7 @@ Tell = Callable[..., None]  # shared.terminal.say: a key of the catalogue and it
 
 # Of each family's measured relatives (known.py), for a file nobody has measured
 _TYPICAL = {"yolo": 0.3, "yolox": 0.4, "centernet": 0.3}
+_OF_TWO_FILES = {".xml", ".param"}
 _CALIBRATED = "-calibrated"  # INT8 made here, with the pictures of this place
 
 
@@ -65,7 +67,9 @@ class Workshop:
         self.tell("model.there", name=name)
         return manifest
 
-    def keep(self, manifest: Manifest, model: bytes, licence_text: bytes = b"") -> Manifest:
+    def keep(
+        self, manifest: Manifest, model: bytes, licence_text: bytes = b"", *, weights: bytes = b""
+    ) -> Manifest:
         """Try the model where it will not be found, then move it to its place in one step."""
         self.tell("model.checking", name=manifest.name)
         folder = models_folder(self.home)
@@ -74,6 +78,8 @@ class Workshop:
             new = Path(made) / manifest.name
             new.mkdir()
             write_atomically(new / manifest.file, model)
+            if manifest.weights:
+                write_atomically(new / manifest.weights.file, weights)
             if licence_text:
                 write_atomically(new / "LICENSE", licence_text)
             manifest.save(new)
@@ -127,12 +133,58 @@ def from_npm(workshop: Workshop) -> Manifest:
 def from_file(
     workshop: Workshop, path: Path, described: Described, calibrate: Path | None = None
 ) -> Manifest:
-    """Take in an ONNX file. Raises FileUnreadable, ModelUnfit, LicenceMissing."""
+    """Take in an ONNX file, or a model of two files that we know.
+
+    Raises FileUnreadable, ModelUnfit, LicenceMissing.
+    """
+    model = _read(path)
+    if path.suffix in _OF_TWO_FILES:
+        return _take_in_two(workshop, path, model)
+    return _take_in(workshop, path.name, model, described, calibrate)
+
+
+def to_ncnn(workshop: Workshop, name: str) -> Manifest:
+    """Make the NCNN twin of an ONNX model in floats that is here already.
+
+    Raises ModelUnknown, ModelUnfit, ExtraMissing.
+    """
+    folder = folder_of(workshop.home, name)
+    parent = Manifest.load(folder)
+    if not parent.file.endswith(".onnx") or parent.precision != "fp32":
+        raise ModelUnfit(name=name, reason="NCNN takes ONNX models in floats")
+    workshop.tell("model.converting-to-ncnn", name=name)
+    model, weights = convert(parent.checked_bytes(folder), parent.width, parent.height, name=name)
+    twin = f"{name}-ncnn"
+    sha256 = hashlib.sha256(model).hexdigest()
+    manifest = parent.model_copy(
+        update={
+            "name": twin,
+            "file": f"{twin}.param",
+            "sha256": sha256,
+            "weights": Weights(file=f"{twin}.bin", sha256=hashlib.sha256(weights).hexdigest()),
+            "engine": "ncnn",
+            "accuracy": known.KNOWN[sha256].accuracy if sha256 in known.KNOWN else None,
+        }
+    )
+    return workshop.keep(manifest, model, weights=weights)
+
+
+def _take_in_two(workshop: Workshop, path: Path, model: bytes) -> Manifest:
+    """OpenVINO's and NCNN's own files do not say what they find: only those in the table are taken."""
+    sha256 = hashlib.sha256(model).hexdigest()
+    if sha256 not in known.KNOWN:
+        raise ModelUnfit(
+            name=path.name, reason="of OpenVINO's and NCNN's files only known ones; give the ONNX"
+        )
+    manifest = known.KNOWN[sha256].manifest(path.name, sha256)
+    return workshop.keep(manifest, model, weights=_read(path.with_name(known.weights_name(path.name))))
+
+
+def _read(path: Path) -> bytes:
     try:
-        model = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise FileUnreadable(path=path, reason=error.strerror) from error
-    return _take_in(workshop, path.name, model, described, calibrate)
 
 
 def _take_in(

@@ -94,8 +94,8 @@ def main() -> None:
             judged = objects >= ENOUGH
             worst = max(worst, loss) if judged else worst
             note = "" if judged else "  too few to judge"
-            print(f"{group:12}{objects:8}{full:8.3f}{loss:+8.3f}   {low:+.3f} to {high:+.3f}{note}")
-        print(f"worst judged loss {worst:+.3f}: {'not offered' if worst >= LIMIT else 'offered'}")
+            print(f"{group:12}{objects:8}{full:8.3f}{loss:+8.3f}   {low:+.4f} to {high:+.4f}{note}")
+        print(f"worst judged loss {worst:+.4f}: {'not offered' if worst >= LIMIT else 'offered'}")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from agent.detectors import known, npm, open_model, put_in_force
 from agent.detectors.engine_onnxruntime import ModelUnfit
-from agent.detectors.prepare import Described, LicenceMissing, Workshop, from_file, from_npm
+from agent.detectors.prepare import Described, LicenceMissing, Workshop, from_file, from_npm, to_ncnn
 from agent.detectors.quantize import TooFewPictures
 from shared.messages import Kind
 from tests.bench.detectors.accuracy import curve, labelled_pictures, look
@@ -172,3 +174,73 @@ def test_opening_a_detector_brings_in_neither_torch_nor_a_word_on_stderr(yolo11n
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_model_in_floats_has_an_ncnn_twin_that_finds_the_same(
+    tmp_path: Path, told: Told, shared_data: Path, yolo11n: Path
+) -> None:
+    pytest.importorskip("ncnn")
+    workshop = Workshop(tmp_path, told)
+    parent = from_file(workshop, yolo11n, Described())
+    twin = to_ncnn(workshop, parent.name)
+    assert (twin.engine, twin.name) == ("ncnn", "yolo11n-416-ncnn")
+    labelled = labelled_pictures(shared_data / "coco_val128", 20)
+    picture = cv2.imread(str(max(labelled, key=lambda one: len(one.objects)).path))
+    assert picture is not None
+    ours, theirs = (
+        open_model(tmp_path / "models" / name).detect(picture) for name in (parent.name, twin.name)
+    )
+    assert ours
+    assert [one.kind for one in ours] == [one.kind for one in theirs]
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.box.overlap(other.box) > 0.95
+        assert one.confidence == pytest.approx(other.confidence, abs=0.02)
+
+
+def test_int8_cannot_become_ncnns(tmp_path: Path, told: Told, yolo11n: Path) -> None:
+    workshop = Workshop(tmp_path, told)
+    int8 = from_file(workshop, yolo11n.with_name("yolo11n_416_ortint8.onnx"), Described())
+    with pytest.raises(ModelUnfit):
+        to_ncnn(workshop, int8.name)
+
+
+def test_a_model_of_two_files_is_taken_whole_and_only_if_it_is_known(
+    tmp_path: Path, told: Told, yolo11n: Path
+) -> None:
+    pytest.importorskip("openvino")
+    known_one = from_file(Workshop(tmp_path, told), yolo11n.with_name("yolo11n_416_int8.xml"), Described())
+    assert known_one.weights
+    assert (tmp_path / "models" / known_one.name / known_one.weights.file).is_file()
+    (tmp_path / "strange.xml").write_text("<net/>")
+    with pytest.raises(ModelUnfit):
+        from_file(Workshop(tmp_path, told), tmp_path / "strange.xml", Described())
+
+
+def test_agent_bench_measures_chooses_and_puts_in_force(
+    tmp_path: Path, told: Told, yolo11n: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for file in (yolo11n, yolo11n.with_name("yolo11n_416_ortint8.onnx")):
+        from_file(Workshop(home, told), file, Described())
+    monkeypatch.setenv("ANNINH_HOME", str(home))
+    command = [
+        str(Path(sys.executable).parent / "agent"),
+        "bench",
+        "--quick",
+        "--json",
+        "--use",
+        "--cameras=2",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    by_name = {(tier["model"], tier["engine"]): tier for tier in said["tiers"]}
+    floats, int8 = by_name["yolo11n-416", "onnxruntime"], by_name["yolo11n-416-int8", "onnxruntime"]
+    assert int8["cpu_ms"] < floats["cpu_ms"]
+    assert 20 < int8["memory_mb"] < 600
+    assert floats["cameras_moving_a_fifth"] > floats["cameras_moving_always"] >= 0
+    assert said["choice"]["model"] in {"yolo11n-416", "yolo11n-416-int8"}
+    assert (home / "models/in-force").read_text().split() == [
+        said["choice"]["model"],
+        said["choice"]["engine"],
+    ]
