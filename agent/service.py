@@ -22,9 +22,11 @@ from agent.cameras.masks import LiveMasks
 from agent.cameras.pictures import MainPictures
 from agent.cameras.reference import ImageCheck
 from agent.cameras.register import CameraEntry
-from agent.cameras.rtsp import CameraStream, FrameSlot
+from agent.cameras.rtsp import CameraStream
 from agent.detectors import open_detector
-from agent.examine import STATUS
+from agent.examine import STATUS, newest_heartbeat
+from agent.on_trial import Trial
+from agent.lookout import Lookout
 from agent.settings import AgentSettings
 from agent.still_store import StillStore
 from agent.supervisor import Watched as WatchedThread
@@ -34,6 +36,7 @@ from agent.uplink.heartbeat import vitals
 from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
 from agent.uplink.publisher import Line, Publisher
+from agent.update.runner import Places
 from agent.vision.event import EventTuning
 from agent.vision.pipeline import Pipeline, Tuning
 from agent.watch import TimedDetector, Watch, Watched
@@ -70,7 +73,8 @@ class ThreadLate(TryLater):
 @dataclass(slots=True)
 class _Camera:
     entry: CameraEntry
-    slot: FrameSlot
+    lookout: Lookout
+    pipeline: Pipeline
     stream: CameraStream
     pictures: MainPictures | None
     image_check: ImageCheck
@@ -101,13 +105,14 @@ class Agent:
         self._arrived = threading.Event()
         self._boot_told = False
         self._states: tuple[tuple[CameraState, str], ...] = ()
-        self._cameras = [self._camera(entry) for entry in register.load(home)]
-        self._frigate = self._open_frigate()
-        if not self._cameras and not self._frigate:
+        entries = register.load(home)
+        self._frigate = self._open_frigate({entry.name for entry in entries})
+        if not entries and not self._frigate:
             raise NoCameras
+        self._detector = TimedDetector(open_detector(home, settings), self._clock)
+        self._cameras = [self._camera(entry) for entry in entries]
         self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
         self._listeners = self._listen()
-        self._detector = TimedDetector(open_detector(home, settings), self._clock)
         speaker = Speaker(self._identity.site, uuid7, self._identity.signer())
         self._outbox = Outbox(home / "outbox.db", speaker, budget_bytes=settings.outbox_mb * 1_000_000)
         self._publisher = Publisher(
@@ -131,6 +136,9 @@ class Agent:
         )
         self._watch.heed(lambda: self._publisher.wishes)
         self._watch.remember_in(StillStore(home))
+        self._trial = Trial(home, version("anninh"), self._outbox, self._clock, Places())
+        before = newest_heartbeat(home)
+        self._saw_before = before and any(camera.state is CameraState.OK for camera in before.cameras)
         if self._frigate:
             self._watch.add_claims(self._frigate, self._detector, self._identity.site)
 
@@ -149,6 +157,7 @@ class Agent:
                 notify("WATCHDOG=1")
                 self._tell_news()
                 self._tell_boot()
+                self._trial.step(self._identity.site, sees=self._sees)
         finally:
             notify("STOPPING=1")
             self._stop()
@@ -168,6 +177,11 @@ class Agent:
             started_at = now - timedelta(seconds=self._clock.monotonic())
             self._outbox.put_boot(self._boot_id, started_at, now)
             self._boot_told = True
+
+    def _sees(self) -> bool:
+        """Does any camera give pictures, where one did before this start?"""
+        healths = self._camera_healths(self._clock.monotonic())
+        return not self._saw_before or any(health.state is not CameraState.DOWN for health in healths)
 
     def _camera_healths(self, now_s: float) -> tuple[CameraHealth, ...]:
         ours = (camera.health(now_s) for camera in self._cameras)
@@ -210,13 +224,16 @@ class Agent:
 
     def _camera(self, entry: CameraEntry) -> _Camera:
         credential = credentials.load(self._home, entry.login_name)
-        slot = FrameSlot(arrived=self._arrived)
+        tuning = Tuning(event=EventTuning(zones=zone_file.of(self._home, entry.name)))
+        pipeline = Pipeline(self._identity.site, entry.name, self._detector, tuning, uuid7)
+        hints = HintMark()
+        lookout = Lookout(pipeline, self._clock, arrived=self._arrived, hints=hints)
         masks = LiveMasks(self._home, entry.name, self._clock)
         stream = CameraStream(
             entry.name,
             guard.detect_address(entry, credential, self._clock),
             self._clock,
-            slot=slot,
+            slot=lookout,
             sampled_fps=self._settings.detect_fps,
             masks=masks,
         )
@@ -224,14 +241,14 @@ class Agent:
         if entry.picture_url != entry.detect_url:
             address = guard.picture_address(entry, credential, self._clock)
             pictures = MainPictures(entry.name, address, self._clock, masks)
-        return _Camera(entry, slot, stream, pictures, ImageCheck(self._home, entry.name, masks), HintMark())
+        check = ImageCheck(self._home, entry.name, masks)
+        return _Camera(entry, lookout, pipeline, stream, pictures, check, hints)
 
-    def _open_frigate(self) -> Frigate | None:
+    def _open_frigate(self, ours: set[str]) -> Frigate | None:
         """A camera is watched by one of us: watched by both, everybody would be told of twice."""
         settings = self._settings.frigate
         if settings is None:
             return None
-        ours = {camera.entry.name for camera in self._cameras}
         names = list(settings.cameras.values())
         if twice := [name for name in names if name in ours or names.count(name) > 1]:
             raise CameraTwice(name=twice[0])
@@ -262,17 +279,14 @@ class Agent:
             camera.pictures.move_to(guard.picture_address(entry, credential, self._clock))
 
     def _watched(self, camera: _Camera) -> Watched:
-        zones = zone_file.of(self._home, camera.entry.name)
-        tuning = Tuning(event=EventTuning(zones=zones))
         return Watched(
             camera=camera.entry.name,
-            frames=camera.slot,
+            lookout=camera.lookout,
             pictures=camera.pictures,
-            pipeline=Pipeline(self._identity.site, camera.entry.name, self._detector, tuning, uuid7),
+            pipeline=camera.pipeline,
             clock_offset_s=camera.entry.clock_offset_s,
             seen_s=self._clock.monotonic(),
             image_check=camera.image_check,
-            hints=camera.hints,
         )
 
     def _heartbeat(self) -> Heartbeat:
@@ -297,7 +311,7 @@ class Agent:
             sequence_waiting=waiting.sequence_waiting,
             detector=self._detector.name,
             detect_p50_ms=p50_ms and round(p50_ms, 1),
-            frames_skipped=sum(camera.slot.dropped for camera in self._cameras),
+            frames_skipped=sum(camera.lookout.dropped for camera in self._cameras),
             cpu_percent=body.cpu_percent,
             memory_mb=body.memory_mb,
             disk_free_mb=body.disk_free_mb,

@@ -1,7 +1,7 @@
 """The vision thread: look at every camera in turn, keep what happened, picture and all.
 
-One thread owns the detector and all pipelines. It takes the newest frame of each camera, so a slow
-detector skips frames evenly and never falls behind the street.
+One thread owns the detector. It takes the newest wanted frame of whichever camera has waited longest,
+so a slow detector skips frames evenly and never falls behind the street.
 """
 
 from __future__ import annotations
@@ -16,30 +16,25 @@ from typing import Protocol
 
 from uuid6 import uuid7
 
-from agent.cameras.attention import Attention
 from agent.cameras.reference import ImageCheck
+from agent.lookout import Lookout
 from agent.still_store import PERIOD_S, StillStore
 from agent.uplink.outbox import Outbox
 from agent.vision.claim import Claim, judge
 from agent.vision.detect import Detection, Detector
-from agent.vision.frame import Frame, Image
+from agent.vision.frame import Image
 from agent.vision.image_health import TURNED
 from agent.vision.pipeline import Occurrence, Pipeline
 from agent.vision.thumbnail import encode, encode_tight
+from agent.vision.turns import Turns
 from shared.clock import Clock
 from shared.messages import ClockQuality, ClockReading, Wishes
 
 log = logging.getLogger(__name__)
 
 _LOST_S = 10.0  # no frame for so long: what lived in view has ended as far as anybody can tell
-_IDLE_S = 0.25  # how long to wait for any camera's next frame before looking at the stop sign
+_TICK_S = 0.25  # how long to wait for any camera's next frame before looking after the rest
 _TIMINGS_KEPT = 200  # a minute or so of looks, for the median in the heartbeat
-
-
-class FrameSource(Protocol):
-    """Where the newest frame of a camera lies (`agent.cameras.rtsp.FrameSlot`)."""
-
-    def take(self, timeout_s: float) -> Frame | None: ...
 
 
 class PictureSource(Protocol):
@@ -55,24 +50,16 @@ class ClaimSource(Protocol):
     def judged(self, claim: Claim, occurrence: Occurrence | None) -> None: ...
 
 
-class HintSource(Protocol):
-    """When the camera itself last said it saw somebody (`agent.cameras.camera_events.HintMark`)."""
-
-    def take(self) -> float | None: ...
-
-
 @dataclass(slots=True)
 class Watched:
     """One camera as the vision thread sees it."""
 
     camera: str
-    frames: FrameSource
+    lookout: Lookout
     pictures: PictureSource | None
     pipeline: Pipeline
     clock_offset_s: float | None
     seen_s: float  # monotonic time of its newest frame
-    hints: HintSource | None = None
-    attention: Attention | None = None  # told whether every picture is needed
     image_check: ImageCheck | None = None  # against the view of the day it was put up
     aim: str = ""  # the reference view its remembered places belong to
     ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
@@ -115,8 +102,10 @@ class Watch:
         arrived: threading.Event,
         is_synchronised: Callable[[], bool],
     ) -> None:
-        """`arrived` is set by every camera whenever it has a new frame."""
+        """`arrived` is set by every camera whenever it has a frame to look at."""
         self._cameras = tuple(cameras)
+        self._turns = Turns(len(self._cameras))
+        self._tick_due_s = clock.monotonic()
         self._outbox = outbox
         self._clock = clock
         self._boot_id = boot_id
@@ -148,25 +137,44 @@ class Watch:
             self._still.close()
 
     def round(self) -> int:
-        """Look once at every camera that has something new; return how many had."""
+        """Judge one claim, and take as many looks as there are cameras; return how many there were."""
         looked = self._judge()
+        for _ in self._cameras:
+            waiting = {number for number, one in enumerate(self._cameras) if one.lookout.has_wanted}
+            hurried = {number for number in waiting if self._cameras[number].pipeline.is_confirming}
+            taken = self._turns.next(waiting, hurried)
+            if taken is None or self._stop.is_set():
+                break
+            looked += self._look(self._cameras[taken])
+        return looked
+
+    def tick(self) -> None:
+        """Look after the streams: their picture against the reference view, and whether they still come."""
+        now_s = self._clock.monotonic()
+        if now_s < self._tick_due_s:
+            return
+        self._tick_due_s = now_s + _TICK_S
         for watched in self._cameras:
-            frame = watched.frames.take(0)
-            now_s = self._clock.monotonic()
+            frame = watched.lookout.newest()
             if frame is not None:
-                looked += 1
                 watched.seen_s, watched.ended = now_s, False
-                if watched.hints and (hinted_s := watched.hints.take()) is not None:
-                    watched.pipeline.hint(hinted_s)
-                reading = self._reading(watched.clock_offset_s, frame.monotonic_s)
-                self._keep_all(watched, watched.pipeline.step(frame, reading))
-                if watched.attention:
-                    watched.attention.saw(frame.monotonic_s, quiet=watched.pipeline.is_quiet)
                 if watched.image_check:
                     watched.image_check.look(frame)
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
                 self._end(watched)
-        return looked
+        self._keep_still()
+
+    def _look(self, watched: Watched) -> bool:
+        glance = watched.lookout.take()
+        if glance is None:
+            return False
+        watched.ended = False
+        reading = self._reading(watched.clock_offset_s, glance.frame.monotonic_s)
+        try:
+            self._keep_all(watched, watched.pipeline.look(glance, reading))
+        finally:
+            watched.lookout.looked(glance)
+        return True
 
     def heed(self, wishes: Callable[[], Wishes]) -> None:
         """Say no more than the station wants; without this, the least. Before `start`."""
@@ -228,15 +236,16 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._arrived.wait(_IDLE_S)
+            self._arrived.wait(_TICK_S)
             self._arrived.clear()
             try:
                 while self.round() and not self._stop.is_set():
                     self.mark_s = self._clock.monotonic()
-                self._keep_still()
+                    self.tick()
+                self.tick()
             except Exception:
                 log.exception("a look failed")
-                self._stop.wait(_IDLE_S)
+                self._stop.wait(_TICK_S)
             self.mark_s = self._clock.monotonic()
 
     def _end(self, watched: Watched) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
@@ -40,6 +40,12 @@ _HEAD_BYTES = 2048  # of a packet; its first slice begins there
 _SKETCH = (80, 45)  # a person of 8 % of the height covers four of its pixels
 _SKETCH_DIFFERENCE = 6  # grey levels: noise stays under 2 when 64 pixels are one
 _SKETCH_PIXELS = 2
+
+
+class FrameSink(Protocol):
+    """Where frames go; called in the reader's thread. `past`: of a group decoded late, before the next."""
+
+    def put(self, frame: Frame, *, past: bool = False) -> None: ...
 
 
 class FrameSlot:
@@ -110,7 +116,7 @@ class CameraStream:
         address: StreamAddress,
         clock: Clock,
         *,
-        slot: FrameSlot,
+        slot: FrameSink,
         sampled_fps: float,
         masks: LiveMasks | None = None,
     ) -> None:
@@ -178,7 +184,7 @@ class _Decoder:
     """
 
     def __init__(
-        self, name: str, clock: Clock, slot: FrameSlot, sampled_fps: float, masks: LiveMasks | None
+        self, name: str, clock: Clock, slot: FrameSink, sampled_fps: float, masks: LiveMasks | None
     ) -> None:
         self._name, self._clock, self._slot = name, clock, slot
         self._masks = masks
@@ -273,12 +279,16 @@ class _Decoder:
     def _show(self, arrival: Arrival) -> None:
         """Decode it, and hand it on if it is to be looked at."""
         began_s = time.thread_time()
-        for picture, seen_s in self._pictures(arrival):
-            if arrival.live and self._sampler.wants(seen_s):
-                self._slot.put(self._frame(picture, seen_s))
+        shown = [
+            self._frame(picture, seen_s)
+            for picture, seen_s in self._pictures(arrival)
+            if arrival.live and self._sampler.wants(seen_s)
+        ]
         before_s, self._decoded_until_s = self._decoded_until_s, arrival.monotonic_s
         if arrival.live and before_s is not None:
             self._economy.spent(time.thread_time() - began_s, arrival.monotonic_s - before_s)
+        for frame in shown:  # where they go has work of its own, which is not decoding
+            self._slot.put(frame)
 
     def _pictures(self, arrival: Arrival, *, counted: bool = True) -> Iterator[tuple[VideoFrame, float]]:
         """Decode; yields whole pictures, each with the moment it was seen."""

@@ -63,6 +63,7 @@ class Glance:
     frame: Frame
     motion: Motion
     wanted: bool
+    routine: bool = False  # wanted only because the last look was long ago: the next frame will do as well
     anew: bool = False  # the stream was away before it: whoever is there now need not be who was there
 
 
@@ -121,10 +122,12 @@ class Pipeline:
         self._newest_s = now
         motion = self._gate.look(frame)
         self._moved = motion.moved
-        wanted = anew or self._is_due(motion, now)
+        rest_s = self._rest_s
+        stirs = anew or motion.moved or now - self._hinted_s <= self._tuning.hint_s
+        wanted = stirs or now - self._looked_s >= rest_s
         self._frames += 1
         self._gated += not wanted
-        return Glance(frame, motion, wanted, anew)
+        return Glance(frame, motion, wanted, routine=wanted and not stirs and rest_s > 0, anew=anew)
 
     def look(self, glance: Glance, clock: ClockReading) -> list[Occurrence]:
         """Give a frame to the detector, and follow what it finds; frames come in their order."""
@@ -231,10 +234,6 @@ class Pipeline:
                 self._events.resume(track, event, thing.told_score)
         ended = [Occurrence(ended_unseen(event, clock, self._new_id()), None) for event in left.values()]
         return ended + self.expire(clock)
-
-    def _is_due(self, motion: Motion, now: float) -> bool:
-        hinted = now - self._hinted_s <= self._tuning.hint_s
-        return motion.moved or hinted or now - self._looked_s >= self._rest_s
 
     def _rest_between_looks_s(self) -> float:
         live = self._tracker.live
