@@ -25,18 +25,18 @@ from agent.cameras.register import CameraEntry
 from agent.cameras.rtsp import CameraStream
 from agent.detectors import open_detector
 from agent.examine import STATUS, newest_heartbeat
-from agent.on_trial import Trial
 from agent.lookout import Lookout
+from agent.on_trial import Trial
 from agent.settings import AgentSettings
 from agent.still_store import StillStore
 from agent.supervisor import Watched as WatchedThread
 from agent.supervisor import late
+from agent.update.runner import Places
 from agent.uplink import identity
 from agent.uplink.heartbeat import vitals
 from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
 from agent.uplink.publisher import Line, Publisher
-from agent.update.runner import Places
 from agent.vision.event import EventTuning
 from agent.vision.pipeline import Pipeline, Tuning
 from agent.watch import TimedDetector, Watch, Watched
@@ -84,11 +84,24 @@ class _Camera:
     def health(self, now_s: float) -> CameraHealth:
         """The stream's own trouble comes first: without a stream the picture is an old one."""
         health, cause = self.stream.health(now_s), self.image_check.cause
+        if not cause and self.lookout.is_behind():
+            cause = "detector-behind"
         if not cause and self.listener:
             cause = self.listener.cause(self.entry.source)
         if health.state is not CameraState.OK or not cause:
             return health
         return health.model_copy(update={"state": CameraState.DEGRADED, "cause": cause})
+
+    def told(self, now_s: float) -> CameraHealth:
+        """The same with the figures of the last minutes, for a heartbeat."""
+        figures = self.lookout.figures()
+        late = {
+            "late_p50_ms": figures.p50_ms,
+            "late_p99_ms": figures.p99_ms,
+            "frames_looked": figures.looked,
+            "frames_skipped": figures.skipped,
+        }
+        return self.health(now_s).model_copy(update=late)
 
 
 class Agent:
@@ -184,8 +197,10 @@ class Agent:
         return not self._saw_before or any(health.state is not CameraState.DOWN for health in healths)
 
     def _camera_healths(self, now_s: float) -> tuple[CameraHealth, ...]:
-        ours = (camera.health(now_s) for camera in self._cameras)
-        return (*ours, *(self._frigate.health() if self._frigate else ()))
+        return (*(camera.health(now_s) for camera in self._cameras), *self._frigate_healths())
+
+    def _frigate_healths(self) -> tuple[CameraHealth, ...]:
+        return tuple(self._frigate.health()) if self._frigate else ()
 
     def _start(self) -> None:
         self._publisher.start()
@@ -316,7 +331,7 @@ class Agent:
             memory_mb=body.memory_mb,
             disk_free_mb=body.disk_free_mb,
             temperature_c=body.temperature_c,
-            cameras=self._camera_healths(now_s),
+            cameras=(*(camera.told(now_s) for camera in self._cameras), *self._frigate_healths()),
         )
         self._write_status(heartbeat)
         return heartbeat
