@@ -12,7 +12,7 @@ the five vehicle kinds together, because 128 pictures hold only 6 to 24 of each.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,9 @@ class Curve:
         return round(float(good[0] if good else max(_GRID, key=lambda t: self.at(t)[1])), 2)
 
 
+_SIZES = {"< 8 %": (0.0, 0.08), "8-20 %": (0.08, 0.2), "20-50 %": (0.2, 0.5), "> 50 %": (0.5, 2.0)}
+
+
 def labelled_pictures(folder: Path, count: int) -> list[Labelled]:
     pictures = []
     for path in sorted(folder.rglob("*.jpg"))[:count]:
@@ -119,6 +122,25 @@ def look(detector: Detector, pictures: Sequence[Labelled]) -> list[list[Detectio
     return [detector.detect(picture.image()) for picture in pictures]
 
 
+def by_size(
+    pictures: Sequence[Labelled],
+    found: Sequence[list[Detection]],
+    limits: Mapping[Kind, float],
+    kinds: set[Kind],
+) -> dict[str, tuple[int, int]]:
+    """Of the objects of each height, how many are found at the limits, as whichever of these kinds."""
+    sizes = {name: [0, 0] for name in _SIZES}
+    for picture, detections in zip(pictures, found, strict=True):
+        sure = [one for one in detections if one.kind in kinds and one.confidence >= limits[one.kind]]
+        for kind, box in picture.objects:
+            if kind not in kinds:
+                continue
+            counts = sizes[next(name for name, (low, high) in _SIZES.items() if low <= box.h < high)]
+            counts[0] += any(one.box.overlap(box) >= SAME_OBJECT for one in sure)
+            counts[1] += 1
+    return {name: (hits, objects) for name, (hits, objects) in sizes.items()}
+
+
 def report(path: Path, pictures: Sequence[Labelled], engine: str) -> None:
     manifest = Manifest.load(path) if path.is_dir() else known.manifest_of(path)
     everything = open_model(path, engine=engine, thresholds=dict.fromkeys(Kind, _ALL))
@@ -140,6 +162,12 @@ def report(path: Path, pictures: Sequence[Labelled], engine: str) -> None:
         f"mAP50 of {len(present)} kinds {np.mean(present):.3f}; "
         f"all vehicles as one kind {merged.average_precision:.3f}"
     )
+    for name, kinds in (("person", {Kind.PERSON}), ("vehicles", set(VEHICLES))):
+        sizes = by_size(pictures, found, manifest.thresholds, kinds)
+        shares = "  ".join(
+            f"{size}: {hits}/{all_} = {hits / max(all_, 1):.2f}" for size, (hits, all_) in sizes.items()
+        )
+        print(f"{name}: recall at the limit by height {shares}")
     for name, one in (("person", person), ("vehicles", vehicles)):
         best = one.operating_point()
         at = "  ".join(f"{t:.2f}: {one.at(t)[0]:.2f}/{one.at(t)[1]:.2f}" for t in _GRID)
