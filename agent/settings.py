@@ -59,6 +59,10 @@ class AgentSettings(Settings):
     detect_fps: Annotated[
         float, Field(gt=0, le=30, description="Frames per second looked at per camera while something moves.")
     ] = 5.0
+    decode: Annotated[
+        Literal["auto", "all"],
+        Field(description="Pictures of a stream to decode; auto: fewer where the stream itself allows it."),
+    ] = "auto"
     heartbeat_s: Annotated[float, Field(ge=1, le=3600, description="Seconds between heartbeats.")] = 60.0
     outbox_mb: Annotated[
         int, Field(ge=16, le=100_000, description="Disk the outbox may take, in megabytes.")

@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 
+from agent.cameras.attention import Attention
 from agent.cameras.camera_event_messages import HINTS, TROUBLES, CameraEvent, Says
 from agent.cameras.pullpoint import NoEvents, PullPoint, SubscriptionLost
 from agent.cameras.stream import StreamRefused, StreamUnreachable, WrongPassword
@@ -37,12 +38,16 @@ def is_listened_to(wish: str, manufacturer: str) -> bool:
 class HintMark:
     """When the camera last said it saw somebody; one place between two threads, newest wins."""
 
-    def __init__(self) -> None:
+    def __init__(self, attention: Attention | None = None) -> None:
+        """`attention` is woken by every hint: a stream read by its key frames shows the rest at once."""
+        self._attention = attention
         self._lock = threading.Lock()
         self._marked_s: float | None = None
         self.count = 0
 
     def put(self, monotonic_s: float) -> None:
+        if self._attention:
+            self._attention.wake(monotonic_s)
         with self._lock:
             self._marked_s = monotonic_s
             self.count += 1

@@ -52,6 +52,7 @@ class Why(StrEnum):
     SPARE = "spare"
     DROWNS = "drowns"
     CODEC = "codec"
+    ASKED = "asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Group:
 class Economy:
     """One per session, in the reader's thread."""
 
-    def __init__(self, codec: str, sampled_fps: float, *, is_only_stream: bool) -> None:
+    def __init__(self, codec: str, sampled_fps: float, *, is_only_stream: bool, saves: bool = True) -> None:
         self._codec = codec
         self._sampled_fps = sampled_fps
         self._is_only_stream = is_only_stream
@@ -109,14 +110,15 @@ class Economy:
         self._cpu_s = self._decoded_s = 0.0
         self.macroblocks = 0  # of 16 x 16 pixels; 0 until a picture has been decoded
         self.is_reordered = False
-        self.choice = Decoding()
+        self._saves = saves
+        self.choice = Decoding() if saves else Decoding(why=Why.ASKED)
         self.after_quiet = False  # the group that just ended was quiet throughout
 
     def add(self, head: bytes, size: int, seen_s: float, *, is_key: bool, quiet: bool) -> bool:
         """Take in a packet, decoded or not; at a key frame judge the group that ended. True: a spare one."""
         found = first_slice(self._codec, head[:_LOOK_BYTES])
         if is_key:
-            if self._group:
+            if self._group and self._saves:
                 self._judge(self._group, seen_s)
             self._group = Group(seen_s, stands_alone=bool(found and found.stands_alone), is_quiet=quiet)
         elif self._group:

@@ -93,6 +93,9 @@ class MainPictures:
     def start(self) -> None:
         self._reader.start()
 
+    def ask_to_stop(self) -> None:
+        self._reader.ask_to_stop()
+
     def stop(self) -> None:
         self._reader.stop()
 

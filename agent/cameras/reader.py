@@ -57,10 +57,14 @@ class StreamReader:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the session with the camera's knowledge (TEARDOWN): else it counts us for a minute more."""
+    def ask_to_stop(self) -> None:
+        """Of many, all at once; each may be busy opening for seconds. `stop` waits for it."""
         self._stop.set()
         self._wake.set()
+
+    def stop(self) -> None:
+        """End the session with the camera's knowledge (TEARDOWN): else it counts us for a minute more."""
+        self.ask_to_stop()
         if self._thread.is_alive():
             self._thread.join(_STOP_S)
 

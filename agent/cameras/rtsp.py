@@ -132,6 +132,9 @@ class CameraStream:
     def start(self) -> None:
         self._reader.start()
 
+    def ask_to_stop(self) -> None:
+        self._reader.ask_to_stop()
+
     def stop(self) -> None:
         self._reader.stop()
 
@@ -207,7 +210,10 @@ class _Decoder:
         self._convert = VideoReformatter()
         self._sampler = Sampler(self._sampled_fps)
         self._economy = Economy(
-            video.codec_context.name, self._sampled_fps, is_only_stream=self.thrift.is_only_stream
+            video.codec_context.name,
+            self._sampled_fps,
+            is_only_stream=self.thrift.is_only_stream,
+            saves=self.thrift.attention is not None,
         )
         self._kept: list[Arrival] = []  # asleep: the newest key frame, decoded, and what followed, undecoded
         self._sketch: Image | None = None
