@@ -57,6 +57,7 @@ KNOWN: dict[str, Severity] = {
     "zones-invalid": Severity.BROKEN,
     "zones-unknown-camera": Severity.BROKEN,
     # the box
+    "detector-behind": Severity.PASSING,
     "model-missing": Severity.BROKEN,
     "model-changed": Severity.BROKEN,
     "model-unmeasured": Severity.PASSING,

@@ -245,6 +245,11 @@ class CameraHealth(BaseModel):
     fps: float = 0.0
     decoding: Annotated[str, StringConstraints(max_length=32)] = ""  # which pictures are decoded, and why:
     decoding_why: Annotated[str, StringConstraints(max_length=32)] = ""  # codes of `agent.cameras.economy`
+    # the last five minutes; late: from the moment a frame was seen until the detector was done with it
+    late_p50_ms: float | None = None
+    late_p99_ms: float | None = None
+    frames_looked: Annotated[int, Field(ge=0)] = 0
+    frames_skipped: Annotated[int, Field(ge=0)] = 0  # wanted, but the detector was elsewhere
 
 
 class Heartbeat(BaseModel):

@@ -49,6 +49,10 @@ def _show(found: Examination) -> None:
         for camera in found.heartbeat.cameras:
             state = text(f"camera-state.{camera.state}")
             say("doctor.camera", camera=camera.camera, state=state, fps=round(camera.fps, 1))
+            if camera.late_p50_ms is not None and camera.late_p99_ms is not None:
+                skipped = round(100 * camera.frames_skipped / (camera.frames_looked + camera.frames_skipped))
+                p50, p99 = round(camera.late_p50_ms), round(camera.late_p99_ms)
+                say("doctor.late", p50=p50, p99=p99, skipped=skipped)
         say("doctor.outbox", messages=found.heartbeat.outbox_waiting)
     if not found.problems:
         say("doctor.fine")

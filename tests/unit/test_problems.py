@@ -80,3 +80,10 @@ def test_zones_that_stop_the_start_or_are_nobodys_are_said(tmp_path: Path) -> No
     assert codes() == {("zones-invalid", "")}
     zones.unlink()
     assert codes() == set()
+
+
+def test_a_box_that_cannot_keep_up_is_told_which_way_out(tmp_path: Path) -> None:
+    sentence, severity = doctor_says(tmp_path, "detector-behind")
+    assert "gate" in sentence
+    assert severity is Severity.PASSING
+    assert "agent bench" in text("problems.detector-behind.do")
