@@ -45,6 +45,10 @@ class StationFolder:
         return self.root / "archive.db"
 
     @property
+    def liveness_database(self) -> Path:
+        return self.root / "liveness.db"
+
+    @property
     def thumbnails(self) -> Path:
         return self.root / "thumbnails"
 
