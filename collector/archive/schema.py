@@ -190,6 +190,11 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX losses_by_site ON losses (site, instance);
     """,
+    # what an object looked like, in one word, where this station asks for it
+    """
+    ALTER TABLE events ADD COLUMN colour TEXT;  -- shared.messages.Colour, of the newest; NULL: not told
+    CREATE INDEX events_by_colour ON events (colour, started_us DESC, event_id) WHERE colour NOTNULL;
+    """,
 )
 
 

@@ -206,8 +206,8 @@ class Archive:
         self._database.execute(
             "INSERT INTO events (event_id, site, camera, kind, phase, revision, confidence, started_us,"
             " seen_us, received_us, camera_offset_s, clock_quality, clock_suspect, thumbnail,"
-            " thumbnail_revision, boot_id, monotonic_s)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " thumbnail_revision, boot_id, monotonic_s, colour)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 event.event_id.bytes,
                 record.site,
@@ -226,6 +226,7 @@ class Archive:
                 event.revision if event.thumbnail else None,
                 event.clock.boot_id,
                 event.clock.monotonic_s,
+                event.colour,
             ),
         )
 
@@ -234,7 +235,8 @@ class Archive:
         event = record.event
         self._database.execute(
             "UPDATE events SET camera = ?, kind = ?, phase = ?, revision = ?, confidence = ?, seen_us = ?,"
-            " camera_offset_s = ?, clock_quality = ?, boot_id = ?, monotonic_s = ? WHERE event_id = ?",
+            " camera_offset_s = ?, clock_quality = ?, boot_id = ?, monotonic_s = ?, colour = ?"
+            " WHERE event_id = ?",
             (
                 event.camera,
                 event.kind,
@@ -246,13 +248,14 @@ class Archive:
                 event.clock.quality,
                 event.clock.boot_id,
                 event.clock.monotonic_s,
+                event.colour,
                 event.event_id.bytes,
             ),
         )
 
     def _picture(self, record: PictureRecord) -> Outcome:
         event_id = record.event_id.bytes
-        outcome = self._message(record, Channel.THUMBNAIL, event_id, None)
+        outcome = self._message(record, record.channel, event_id, None)
         if outcome is not Outcome.STORED:
             return outcome
         key = (event_id, record.sha256)
