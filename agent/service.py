@@ -14,6 +14,7 @@ from uuid6 import uuid7
 
 from agent import zone_file
 from agent.cameras import credentials, guard, register
+from agent.cameras.attention import Attention
 from agent.cameras.camera_events import CameraEvents, HintMark
 from agent.cameras.follow import Followed, Follower
 from agent.cameras.frigate import Frigate, open_frigate
@@ -220,6 +221,10 @@ class Agent:
             listener.ask_to_stop()
         self._follower.stop()
         for camera in self._cameras:
+            camera.stream.ask_to_stop()
+            if camera.pictures:
+                camera.pictures.ask_to_stop()
+        for camera in self._cameras:
             camera.stream.stop()
             if camera.pictures:
                 camera.pictures.stop()
@@ -241,8 +246,9 @@ class Agent:
         credential = credentials.load(self._home, entry.login_name)
         tuning = Tuning(event=EventTuning(zones=zone_file.of(self._home, entry.name)))
         pipeline = Pipeline(self._identity.site, entry.name, self._detector, tuning, uuid7)
-        hints = HintMark()
-        lookout = Lookout(pipeline, self._clock, arrived=self._arrived, hints=hints)
+        attention = Attention()
+        hints = HintMark(attention)
+        lookout = Lookout(pipeline, self._clock, arrived=self._arrived, attention=attention, hints=hints)
         masks = LiveMasks(self._home, entry.name, self._clock)
         stream = CameraStream(
             entry.name,
@@ -252,6 +258,8 @@ class Agent:
             sampled_fps=self._settings.detect_fps,
             masks=masks,
         )
+        if self._settings.decode == "auto":
+            stream.be_thrifty(attention, is_only_stream=entry.picture_url == entry.detect_url)
         pictures = None
         if entry.picture_url != entry.detect_url:
             address = guard.picture_address(entry, credential, self._clock)

@@ -49,6 +49,9 @@ def _show(found: Examination) -> None:
         for camera in found.heartbeat.cameras:
             state = text(f"camera-state.{camera.state}")
             say("doctor.camera", camera=camera.camera, state=state, fps=round(camera.fps, 1))
+            if camera.decoding:
+                how, why = text(f"decoding.{camera.decoding}"), text(f"decoding-why.{camera.decoding_why}")
+                say("doctor.decoding", how=how, why=why)
             if camera.late_p50_ms is not None and camera.late_p99_ms is not None:
                 skipped = round(100 * camera.frames_skipped / (camera.frames_looked + camera.frames_skipped))
                 p50, p99 = round(camera.late_p50_ms), round(camera.late_p99_ms)
