@@ -38,6 +38,7 @@ from agent.uplink.heartbeat import vitals
 from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
 from agent.uplink.publisher import Line, Publisher
+from agent.uplink.renew import Renewal
 from agent.vision.event import EventTuning
 from agent.vision.pipeline import Pipeline, Tuning
 from agent.watch import TimedDetector, Watch, Watched
@@ -115,7 +116,7 @@ class Agent:
         self._started_s = self._clock.monotonic()
         self._boot_id = boot_id()
         self._process = psutil.Process()
-        self._identity = identity.load(home)
+        self._identity = identity.load_here(home)
         self._arrived = threading.Event()
         self._boot_told = False
         self._states: tuple[tuple[CameraState, str], ...] = ()
@@ -127,11 +128,14 @@ class Agent:
         self._cameras = [self._camera(entry) for entry in entries]
         self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
         self._listeners = self._listen()
-        speaker = Speaker(self._identity.site, uuid7, self._identity.signer())
+        signer = identity.Signer(self._identity)
+        speaker = Speaker(self._identity.site, uuid7, signer)
         self._outbox = Outbox(home / "outbox.db", speaker, budget_bytes=settings.outbox_mb * 1_000_000)
+        wire = MqttWire(self._identity, self._clock, self._outbox.arrived)
+        self._renewal = Renewal(home, self._identity, self._clock, connection=wire, signer=signer)
         self._publisher = Publisher(
             self._outbox,
-            MqttWire(self._identity, self._clock, self._outbox.arrived),
+            wire,
             self._clock,
             line=Line(
                 settings.window_kb * 1024,
@@ -205,6 +209,7 @@ class Agent:
 
     def _start(self) -> None:
         self._publisher.start()
+        self._renewal.start()
         self._watch.start()
         for camera in self._cameras:
             camera.stream.start()
@@ -233,6 +238,7 @@ class Agent:
         if self._frigate:
             self._frigate.stop()
         self._watch.stop()
+        self._renewal.stop()
         self._publisher.stop()
         self._outbox.close()
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import BaseModel, ValidationError
 
+from agent.uplink import machine
 from agent.uplink.identity import Papers
 from shared.enrolment import (
     CERTIFICATE_PATH,
@@ -91,24 +92,30 @@ def obtain_papers(station: StationAddress, code: Code) -> Papers:
     """
     ca_pem = _prove(station, code)
     key = ec.generate_private_key(ec.SECP256R1())
-    request_pem = _request(key)
+    request_pem = request_for(key)
     body = CertificateRequest(
-        code_id=code.code_id, request_pem=request_pem, proof=client_proof(code.secret, request_pem)
+        code_id=code.code_id,
+        request_pem=request_pem,
+        proof=client_proof(code.secret, request_pem),
+        machine=machine.first(machine.marks()),
     )
     verified = ssl.create_default_context(cadata=ca_pem)
-    answer = _ask(station, CERTIFICATE_PATH, body, verified, CertificateAnswer)
-    _check(answer, key)
+    answer = ask(station, CERTIFICATE_PATH, body, verified, CertificateAnswer)
+    check_certificate(answer.certificate_pem, answer.site, key)
     return Papers(
         site=answer.site,
         host=station.host,
         broker_port=answer.broker_port,
-        key_pem=key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
+        key_pem=key_pem(key),
         certificate_pem=answer.certificate_pem,
         ca_pem=ca_pem,
+        enrolment_port=station.port,
+    )
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
@@ -119,31 +126,31 @@ def _prove(station: StationAddress, code: Code) -> str:
     unverified.verify_mode = ssl.CERT_NONE  # the proof, not the channel, is what is believed
     nonce = secrets.token_hex(32)
     hello = Hello(code_id=code.code_id, nonce=nonce)
-    answer = _ask(station, HELLO_PATH, hello, unverified, HelloAnswer)
+    answer = ask(station, HELLO_PATH, hello, unverified, HelloAnswer)
     if not proof_matches(server_proof(code.secret, nonce, answer.ca_pem), answer.proof):
         raise StationNotProven(host=station.host)
     return answer.ca_pem
 
 
-def _request(key: ec.EllipticCurvePrivateKey) -> str:
+def request_for(key: ec.EllipticCurvePrivateKey) -> str:
     """The name in it is of no account: the station names the site by the code."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "anninh-agent")])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _check(answer: CertificateAnswer, key: ec.EllipticCurvePrivateKey) -> None:
+def check_certificate(pem: str, site: str, key: ec.EllipticCurvePrivateKey) -> None:
     """The certificate must be for our key and in the site's name."""
     try:
-        certificate = x509.load_pem_x509_certificate(answer.certificate_pem.encode())
+        certificate = x509.load_pem_x509_certificate(pem.encode())
     except ValueError as error:
         raise AnswerNotUnderstood(reason="certificate") from error
     names = [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if certificate.public_key() != key.public_key() or names != [answer.site]:
+    if certificate.public_key() != key.public_key() or names != [site]:
         raise AnswerNotUnderstood(reason="certificate")
 
 
-def _ask(
+def ask(
     station: StationAddress, path: str, body: BaseModel, tls: ssl.SSLContext, expected: type[Answer]
 ) -> Answer:
     status, content = _post(station, path, body.model_dump_json().encode(), tls)

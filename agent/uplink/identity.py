@@ -1,6 +1,8 @@
 """Who is this box? Key, certificate, the station's CA and where it listens, in `identity/`.
 
-The key is made here and never leaves; the folder appears whole or not at all.
+The key is made here and never leaves; the folder appears whole or not at all. A new identity is
+written beside it (`identity.next`), takes its place, and the one before stays as `identity.previous`
+until the new one has been let in.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.uplink import machine
 from shared.disk import sync_folder, write_atomically
 from shared.errors import FileUnreadable, NeedsFixing
 from shared.identity import site_name
 from shared.signing import sign
 
 _FOLDER = "identity"
+_ENROLMENT_PORT = 8443  # what identities from before renewal, which do not say it, were enrolled by
 
 
 class NotEnrolled(NeedsFixing):
@@ -39,6 +43,7 @@ class Identity:
     host: str
     broker_port: int
     folder: Path
+    enrolment_port: int = _ENROLMENT_PORT
 
     @property
     def ca(self) -> Path:
@@ -71,12 +76,34 @@ class Identity:
         return lambda body: sign(body, key)
 
 
+class Signer:
+    """Signs with the key in force; another thread may hand it a new one."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._sign = identity.signer()
+
+    def __call__(self, body: bytes) -> str:
+        return self._sign(body)
+
+    def take(self, identity: Identity) -> None:
+        self._sign = identity.signer()
+
+
+def load_here(home: Path) -> Identity:
+    """Like `load`; raises OtherMachine as well, when it was made for another box."""
+    ours = load(home)
+    machine.check(ours.folder, ours.site)
+    return ours
+
+
 def load(home: Path) -> Identity:
     """Raises NotEnrolled when this box has no identity yet, FileUnreadable when it is damaged."""
     folder = home / _FOLDER
+    _finish_replacing(home)
     try:
         facts = json.loads((folder / "station.json").read_text(encoding="utf-8"))
-        return Identity(site_name(facts["site"]), facts["host"], int(facts["broker_port"]), folder)
+        port = int(facts.get("enrolment_port", _ENROLMENT_PORT))
+        return Identity(site_name(facts["site"]), facts["host"], int(facts["broker_port"]), folder, port)
     except FileNotFoundError as error:
         raise NotEnrolled(home=home) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -93,24 +120,45 @@ class Papers:
     key_pem: bytes
     certificate_pem: str
     ca_pem: str
+    enrolment_port: int = _ENROLMENT_PORT
 
 
-def save(home: Path, papers: Papers) -> Identity:
+def save(home: Path, papers: Papers, *, replace: bool = False) -> Identity:
     """Write the folder beside its place, then rename it: a power cut leaves no half an identity.
 
-    Raises AlreadyEnrolled when there is one.
+    Raises AlreadyEnrolled when there is one that is not to be replaced.
     """
     folder, unfinished = home / _FOLDER, home / f".{_FOLDER}.unfinished"
-    if folder.exists():
+    if folder.exists() and not replace:
         raise AlreadyEnrolled(site=load(home).site)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     write_atomically(unfinished / "site.key", papers.key_pem, mode=0o600)
     write_atomically(unfinished / "site.crt", papers.certificate_pem.encode())
     write_atomically(unfinished / "ca.crt", papers.ca_pem.encode())
-    identity = Identity(papers.site, papers.host, papers.broker_port, folder)
+    write_atomically(unfinished / machine.FILE, json.dumps(machine.marks(), indent=2).encode())
+    identity = Identity(papers.site, papers.host, papers.broker_port, folder, papers.enrolment_port)
     facts = {name: value for name, value in asdict(identity).items() if name != "folder"}
     write_atomically(unfinished / "station.json", json.dumps(facts, indent=2).encode())
-    unfinished.rename(folder)
-    sync_folder(home)
+    next_folder = home / f"{_FOLDER}.next"
+    shutil.rmtree(next_folder, ignore_errors=True)
+    unfinished.rename(next_folder)
+    sync_folder(home)  # from here on the new one is the one, whenever the power goes
+    _finish_replacing(home)
     return identity
+
+
+def forget_previous(home: Path) -> None:
+    """The new identity was let in: the old key has nothing more to open."""
+    shutil.rmtree(home / f"{_FOLDER}.previous", ignore_errors=True)
+
+
+def _finish_replacing(home: Path) -> None:
+    folder, next_folder, previous = (home / f"{_FOLDER}{end}" for end in ("", ".next", ".previous"))
+    if not next_folder.exists():
+        return
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    next_folder.rename(folder)
+    sync_folder(home)

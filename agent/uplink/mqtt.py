@@ -6,8 +6,10 @@ one would kill that thread and leave `is_connected()` true (paho.mqtt.python #70
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import random
+import socket
 import threading
 from typing import Any
 
@@ -38,6 +40,8 @@ class MqttWire:
         self._identity = identity
         self._clock = clock
         self._woken = woken
+        self._tls = identity.tls()
+        self.proven = False  # that the station let this identity in
         self._session = f"{clock.now():%Y%m%dT%H%M%S.%f}"
         self._client = self._new_client()
 
@@ -54,6 +58,15 @@ class MqttWire:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def take(self, ours: Identity) -> None:
+        """Come back with a new certificate; nothing that waits is lost by it. From any thread."""
+        self._tls.load_cert_chain(ours.certificate, ours.key)
+        self._identity, self.proven = ours, False
+        line = self._client.socket()
+        if isinstance(line, socket.socket):
+            with contextlib.suppress(OSError):  # it may be going down by itself just now
+                socket.socket.shutdown(line, socket.SHUT_RDWR)  # ssl's own would go on in clear
+
     def send(self, row: Row) -> None:
         self._client.publish(
             up(self._identity.site, row.channel), row.body, qos=1, properties=_properties(row)
@@ -66,7 +79,7 @@ class MqttWire:
 
     def _new_client(self) -> mqtt.Client:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._identity.site, protocol=mqtt.MQTTv5)
-        client.tls_set_context(self._identity.tls())
+        client.tls_set_context(self._tls)
         # jitter: three thousand boxes must not come back in the same second
         client.reconnect_delay_set(min_delay=random.randint(1, 5), max_delay=120)  # noqa: S311 -- not a secret
         client.on_connect = self._on_connect
@@ -89,6 +102,7 @@ class MqttWire:
         if reason.is_failure:
             self._tell(Disconnected(str(reason)))
             return
+        self.proven = True
         once = SubscribeOptions(qos=1)
         client.subscribe([(down_ack(self._identity.site), once), (COLLECTOR_STATE, once)])
         self._publish_state(online=True)
