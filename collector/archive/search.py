@@ -22,7 +22,7 @@ from collector.archive.folder import StationFolder
 from collector.archive.media import PictureUnreadableError, ThumbnailPacks
 from collector.archive.reading import reading
 from collector.archive.schema import microseconds, moment
-from shared.messages import ClockQuality, DetectionEvent, Kind, Phase
+from shared.messages import ClockQuality, Colour, DetectionEvent, Kind, Phase
 from shared.topics import Channel
 
 MAX_PAGE = 200  # cards; more is not looked at, and not paid for
@@ -30,7 +30,8 @@ COUNTED = 1000  # matches; beyond, "more than 1,000" says as much to a person
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _COLUMNS = (
     "events.event_id, site, camera, kind, phase, revision, confidence, started_us, seen_us,"
-    " events.received_us, camera_offset_s, clock_quality, clock_suspect, thumbnail, pack, position, size"
+    " events.received_us, camera_offset_s, clock_quality, clock_suspect,"
+    " colour, thumbnail, pack, position, size"
 )
 _FROM = (  # a picture belongs to an event only when its hash is the one the event announced
     "events LEFT JOIN thumbnails ON thumbnails.event_id = events.event_id AND sha256 = thumbnail"
@@ -69,6 +70,7 @@ class Question:
     kinds: tuple[Kind, ...] = ()
     sites: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
     before: Cursor | None = None
     limit: int = 50
 
@@ -107,6 +109,7 @@ class StoredEvent:
     clock_suspect: bool
     announced: str | None
     thumbnail: ThumbnailRef | None
+    colour: Colour | None = None  # None: not told
 
     @property
     def cursor(self) -> Cursor:
@@ -184,6 +187,18 @@ class Search:
         found = self.event(event_id)
         return found.thumbnail if found else None
 
+    def crop(self, event_id: UUID) -> ThumbnailRef | None:
+        """Return the newest tight crop that was announced and has come."""
+        for revision in reversed(self.revisions(event_id)):
+            if revision.message.crop:
+                row = self._connection.execute(
+                    "SELECT sha256, pack, position, size FROM thumbnails WHERE event_id = ? AND sha256 = ?",
+                    (event_id.bytes, revision.message.crop.sha256),
+                ).fetchone()
+                if row:
+                    return ThumbnailRef(*row)
+        return None
+
     def picture(self, ref: ThumbnailRef) -> bytes:
         """Return a picture exactly as kept. Raises PictureUnreadableError when it is not that any more."""
         jpeg = self._packs.read(ref.pack, ref.position, ref.size)
@@ -207,7 +222,19 @@ class Search:
             yield last
 
     def _branches(self, question: Question) -> list[_Branch]:
-        """Return one condition per combination, each the beginning of an index."""
+        """Return one condition per combination, each the beginning of an index, colours aside.
+
+        A colour alone has an index of its own; within a kind or camera it is looked for along theirs.
+        """
+        branches = self._places_and_kinds(question)
+        if not question.colours:
+            return branches
+        return [
+            (f"{where} colour = ? AND", (*values, colour))
+            for (where, values), colour in itertools.product(branches, question.colours)
+        ]
+
+    def _places_and_kinds(self, question: Question) -> list[_Branch]:
         kinds = question.kinds if len(set(question.kinds)) < len(Kind) else ()
         if question.sites or question.cameras:
             places = self._wanted(question)
@@ -251,7 +278,7 @@ def _bounds(question: Question) -> tuple[int, int]:
 
 def _stored_event(row: tuple[Any, ...]) -> StoredEvent:
     event_id, site, camera, kind, phase, revision, confidence, started, seen, received = row[:10]
-    offset_s, quality, suspect, announced, pack, position, size = row[10:]
+    offset_s, quality, suspect, colour, announced, pack, position, size = row[10:]
     return StoredEvent(
         event_id=UUID(bytes=event_id),
         site=site,
@@ -259,6 +286,7 @@ def _stored_event(row: tuple[Any, ...]) -> StoredEvent:
         kind=Kind(kind),
         phase=Phase(phase),
         revision=revision,
+        colour=Colour(colour) if colour else None,
         confidence=confidence,
         started_at=moment(started),
         seen_at=moment(seen),

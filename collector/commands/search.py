@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,14 +21,14 @@ from collector.console.wording import number
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing
 from shared.localtime import shown
-from shared.messages import Kind, Phase
+from shared.messages import Colour, Kind, Phase
 from shared.terminal import err, out, say
 from shared.texts import both, text
 
 _TimeOption = Annotated[
     str, typer.Option(metavar="dd/MM/yyyy HH:mm", help=both("help.collector.search-time"))
 ]
-_KINDS = " ".join(Kind)
+_KINDS, _COLOURS = " ".join(Kind), " ".join(Colour)
 
 
 class FolderUnwritable(NeedsFixing):
@@ -46,6 +47,9 @@ def search(  # noqa: PLR0913, PLR0917 -- a command's options are its parameters
     camera: Annotated[
         list[str] | None, typer.Option(metavar="CAMERA", help=both("help.collector.search-camera"))
     ] = None,
+    colour: Annotated[
+        list[Colour] | None, typer.Option(metavar=_COLOURS, help=both("help.collector.search-colour"))
+    ] = None,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=MAX_PAGE, help=both("help.collector.search-limit"))
     ] = 50,
@@ -62,6 +66,7 @@ def search(  # noqa: PLR0913, PLR0917 -- a command's options are its parameters
         if name not in known:
             raise SiteUnknown(site=name)
     question = Question(begins, ends, tuple(kind or ()), tuple(site or ()), tuple(camera or ()), limit=limit)
+    question = replace(question, colours=tuple(dict.fromkeys(colour or ())))
     with Search.of(folder) as archive:
         page = archive.page(question)
         if thumbnails is not None:
@@ -98,6 +103,8 @@ def _show(events: list[StoredEvent], *, has_more: bool) -> None:
 
 def _remarks(event: StoredEvent) -> Iterator[str]:
     """Only what is out of the ordinary: 80 columns have no room for `ended` in every row."""
+    if event.colour not in {None, Colour.UNKNOWN}:
+        yield text(f"colour.{event.colour}")
     if event.phase is not Phase.END:
         yield text(f"phase.{event.phase}")
     if event.thumbnail is None:
@@ -129,6 +136,7 @@ def _as_json(event: StoredEvent) -> dict[str, Any]:
         "seen_at": event.seen_at.isoformat(),
         "received_at": event.received_at.isoformat(),
         "kind": event.kind,
+        "colour": event.colour,
         "site": event.site,
         "camera": event.camera,
         "confidence": event.confidence,

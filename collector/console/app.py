@@ -39,6 +39,7 @@ def routes(console: Console) -> list[Route]:
         Route("/", page(pages.events)),
         Route("/events/{event_id:uuid}", page(pages.event)),
         Route("/events/{event_id:uuid}/thumbnail.jpg", page(pages.thumbnail)),
+        Route("/events/{event_id:uuid}/crop.jpg", page(pages.crop)),
         Route("/agents", page(pages.fleet)),
         Route("/login", page(auth.show_login)),
         Route("/login", page(auth.login), methods=["POST"]),

@@ -12,7 +12,7 @@ from collector.archive.period import period
 from collector.archive.search import Cursor, Question
 from shared.errors import NeedsFixing
 from shared.localtime import VIETNAM
-from shared.messages import Kind
+from shared.messages import Colour, Kind
 
 PAGE = 48  # cards: full rows of 2, 3, 4 and 6
 _WRITTEN = "%d/%m/%Y %H:%M"
@@ -34,6 +34,7 @@ class Filter:
     site: str = ""
     camera: str = ""
     before: str = ""
+    colours: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, query: QueryParams) -> Filter:
@@ -41,6 +42,7 @@ class Filter:
             since=query.get("from", "").strip(),
             until=query.get("to", "").strip(),
             kinds=tuple(dict.fromkeys(query.getlist("kind"))),
+            colours=tuple(dict.fromkeys(query.getlist("colour"))),
             site=query.get("site", "").strip(),
             camera=query.get("camera", "").strip(),
             before=query.get("before", "").strip(),
@@ -54,6 +56,7 @@ class Filter:
                 since=since,
                 until=until,
                 kinds=tuple(Kind(kind) for kind in self.kinds),
+                colours=tuple(Colour(colour) for colour in self.colours),
                 sites=(self.site,) if self.site else (),
                 cameras=(self.camera,) if self.camera else (),
                 before=Cursor.parse(self.before) if self.before else None,
@@ -68,6 +71,7 @@ class Filter:
             ("from", self.since),
             ("to", self.until),
             *(("kind", kind) for kind in self.kinds),
+            *(("colour", colour) for colour in self.colours),
             ("site", self.site),
             ("camera", self.camera),
             ("before", self.before),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,12 +17,12 @@ from starlette.responses import Response
 
 from collector.archive.fleet import AgentReport, agents, titles
 from collector.archive.media import PictureUnreadableError
-from collector.archive.search import COUNTED, Place, Revision, Search, StoredEvent
+from collector.archive.search import COUNTED, Place, Revision, Search, StoredEvent, ThumbnailRef
 from collector.console.filters import Filter, quick_ranges
 from collector.console.view import Console
 from shared.errors import NeedsFixing
 from shared.localtime import VIETNAM
-from shared.messages import CameraState, Kind, Thumbnail
+from shared.messages import CameraState, Colour, Kind, Thumbnail
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def events(console: Console, request: Request) -> Response:
     facts: dict[str, Any] = {
         "filter": chosen,
         "kinds": list(Kind),
+        "colours": list(Colour),
         "quick": quick_ranges(chosen, console.clock.now()),
         "titles": titles(console.folder),
         "first": replace(chosen, before="").query(),
@@ -83,6 +85,7 @@ def event(console: Console, request: Request) -> Response:
         if found is None:
             raise HTTPException(_NOT_FOUND)
         revisions = search.revisions(event_id)
+        tight = search.crop(event_id)
     title, hamlet = titles(console.folder).get(found.site, ("", ""))
     return console.show(
         request,
@@ -92,6 +95,7 @@ def event(console: Console, request: Request) -> Response:
         camera_started=_by_camera(found),
         newest=revisions[-1].message if revisions else None,
         picture=_announced(found, revisions),
+        crop=tight,
         title=title,
         hamlet=hamlet,
         back=Filter.read(request.query_params).query(),
@@ -105,10 +109,20 @@ def _announced(event: StoredEvent, revisions: list[Revision]) -> Thumbnail | Non
 
 
 def thumbnail(console: Console, request: Request) -> Response:
+    return _sent(console, request, Search.thumbnail)
+
+
+def crop(console: Console, request: Request) -> Response:
+    return _sent(console, request, Search.crop)
+
+
+def _sent(
+    console: Console, request: Request, which: Callable[[Search, UUID], ThumbnailRef | None]
+) -> Response:
     """Send a picture exactly as kept, with its hash for whoever wants to check."""
     event_id: UUID = request.path_params["event_id"]
     with Search.of(console.folder) as search:
-        ref = search.thumbnail(event_id)
+        ref = which(search, event_id)
         if ref is None:
             raise HTTPException(_NOT_FOUND)
         try:
