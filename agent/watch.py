@@ -22,6 +22,7 @@ from agent.still_store import PERIOD_S, StillStore
 from agent.uplink.outbox import Outbox
 from agent.vision.claim import Claim, judge
 from agent.vision.detect import Detection, Detector
+from agent.vision.event import ended_unseen
 from agent.vision.frame import Image
 from agent.vision.image_health import TURNED
 from agent.vision.pipeline import Occurrence, Pipeline
@@ -193,6 +194,13 @@ class Watch:
             things, living = store.things(camera, watched.aim), store.living(camera)
             told = watched.pipeline.recall(things, living, self._clock.now(), self._now(watched))
             self._keep_all(watched, told)
+        for camera in store.cameras() - {watched.camera for watched in self._cameras}:
+            for event in store.living(camera).values():  # nobody else will ever say its end
+                reading = self._reading(None, self._clock.monotonic())
+                ended = ended_unseen(event, reading, uuid7())
+                self._outbox.put(ended)
+                store.told(ended)
+            store.forget(camera)
 
     def _keep_still(self, *, last: bool = False) -> None:
         """Once a minute; a camera that was given another aim has nothing to remember."""
