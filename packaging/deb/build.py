@@ -81,7 +81,8 @@ def main() -> None:
     for half in HALVES.values():
         for architecture in PLATFORMS:
             if not arguments.only or f"{half.name}:{architecture}" in arguments.only:
-                _build(half, architecture, version, wheel, arguments.update_key)
+                deb = _build(half, architecture, version, wheel, arguments)
+                _report(deb)
     print(f"{time.monotonic() - began_s:.0f} s")
 
 
@@ -89,6 +90,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", metavar="HALF:ARCHITECTURE")
     parser.add_argument("--version", help="another version than the project's, to try an upgrade with")
+    parser.add_argument("--quick", action="store_true", help="not compressed: for a test")
     parser.add_argument("--update-key", type=Path, help="PEM of the public key that signs updates")
     return parser.parse_args()
 
@@ -130,7 +132,9 @@ def _requirements(half: Half) -> list[str]:
 def _libraries(half: Half, architecture: str) -> tuple[Path, Path]:
     """Return the wheels of others, and all of them unpacked; both kept until the wishes change."""
     wanted = _requirements(half)
-    digest = hashlib.sha256(json.dumps([wanted, PLATFORMS[architecture], USELESS]).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(
+        json.dumps([wanted, PLATFORMS[architecture], USELESS, "no pip"]).encode()
+    ).hexdigest()[:12]
     wheels = BUILD / "wheels" / f"{half.name}-{architecture}-{digest}"
     libraries = BUILD / "libraries" / f"{half.name}-{architecture}-{digest}"
     if libraries.exists():
@@ -156,7 +160,8 @@ def _libraries(half: Half, architecture: str) -> tuple[Path, Path]:
 
 def _slim(libraries: Path) -> None:
     """What no box runs: others' tests, type stubs, headers, commands."""
-    shutil.rmtree(libraries / "bin", ignore_errors=True)
+    for name in ("bin", "pip"):  # sqlite-utils brings pip along
+        shutil.rmtree(libraries / name, ignore_errors=True)
     for pattern in USELESS:
         for path in sorted(libraries.rglob(pattern)):
             if any(kept in path.as_posix() for kept in KEPT_TESTS) or not path.exists():
@@ -164,7 +169,7 @@ def _slim(libraries: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _build(half: Half, architecture: str, version: str, wheel: Path, update_key: Path | None) -> None:
+def _build(half: Half, architecture: str, version: str, wheel: Path, wishes: argparse.Namespace) -> Path:
     wheels, libraries = _libraries(half, architecture)
     stage = BUILD / "stage" / f"{half.name}-{architecture}"
     shutil.rmtree(stage, ignore_errors=True)
@@ -177,11 +182,17 @@ def _build(half: Half, architecture: str, version: str, wheel: Path, update_key:
     for name, place in {"README.md": f"{half.name}/README.md", "changelog.md": "CHANGELOG.md"}.items():
         shutil.copy(ROOT / place, documents / name)
     shutil.copy(ROOT / "LICENSE", documents / "copyright")
-    _add_system_files(half, stage, update_key)
-    deb = _pack(half, architecture, version, stage)
+    _add_system_files(half, stage, wishes.update_key)
+    deb = _pack(half, architecture, version, stage, "none" if wishes.quick else "zstd")
     deb.with_suffix(".cdx.json").write_text(listed)
-    installed_mb = sum(f.stat().st_size for f in stage.rglob("*") if f.is_file() and not f.is_symlink()) / 1e6
-    print(f"{deb.relative_to(ROOT)}  {deb.stat().st_size / 1e6:.1f} MB  installed {installed_mb:.0f} MB")
+    return deb
+
+
+def _report(deb: Path) -> None:
+    installed_kb = subprocess.check_output(["dpkg-deb", "--field", deb, "Installed-Size"], text=True)
+    print(
+        f"{deb.relative_to(ROOT)}  {deb.stat().st_size / 1e6:.1f} MB  installed {int(installed_kb) / 1e3:.0f} MB"
+    )
 
 
 def _made(folder: Path) -> Path:
@@ -237,7 +248,7 @@ def _add_system_files(half: Half, stage: Path, update_key: Path | None) -> None:
             shutil.copy(update_key, stage / "usr/lib/anninh-agent/update-key.pem")
 
 
-def _pack(half: Half, architecture: str, version: str, stage: Path) -> Path:
+def _pack(half: Half, architecture: str, version: str, stage: Path, compression: str) -> Path:
     scripts = {}
     for name in ("preinst", "postinst", "prerm", "postrm"):
         template = HERE / f"{half.name}.{name}"
@@ -262,7 +273,7 @@ def _pack(half: Half, architecture: str, version: str, stage: Path) -> Path:
         "suggests": list(half.suggests),
         "contents": [{"src": str(stage), "dst": "/", "type": "tree"}],
         "scripts": scripts,
-        "deb": {"compression": "zstd"},
+        "deb": {"compression": compression},
     }
     recipe = BUILD / f"{half.name}-{architecture}.yaml"
     recipe.write_text(json.dumps(described))  # every JSON is YAML

@@ -1,0 +1,414 @@
+"""What happens to the packages on a clean Debian? Install, enrol, upgrade, return, remove, purge.
+
+    python -m tests.packages.debian_root [--patience 300]
+
+Needs root, debootstrap and two minutes (the clean root and the packages are kept in `.build`). The
+station and the camera run outside, the packages' programs inside a chroot. No systemd runs in there:
+this program restarts the agent when `current` moves, as the updater asks systemd to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conftest import REPOSITORY, VTEST
+from tests.e2e.street import CAMERA_USER
+from tests.station import Station
+
+BUILD = REPOSITORY / ".build" / "debs"
+CLEAN = BUILD / "debian-root.tar"
+OURS = "anninh-agent"
+_INCLUDED = "python3,openssl,adduser,util-linux,mosquitto,ca-certificates"
+_HOME = "var/lib/anninh-agent"
+_UPDATER = (
+    "import sys; sys.path.insert(0, '/usr/lib/anninh-agent'); from agent.update import decide;"
+    " decide.PATIENCE_S = {patience}; from agent.update.runner import main; main()"
+)
+
+
+class Root:
+    """A Debian of its own in a folder; every command in it has its own mounts and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def command(self, *words: str) -> list[str]:
+        inside = 'mount -t proc proc /proc; exec "$@"'
+        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        return [*alone, "chroot", str(self.folder), "sh", "-c", inside, "sh", *words]
+
+    def run(self, *words: str, typed: str = "", fine: tuple[int, ...] = (0,)) -> str:
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "DEBIAN_FRONTEND": "noninteractive",
+            "LC_ALL": "C.UTF-8",
+        }
+        done = subprocess.run(
+            self.command(*words),
+            input=typed,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert done.returncode in fine, f"{words} → {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def install(self, deb: Path) -> str:
+        shutil.copy(deb, self.folder / "tmp")
+        try:
+            return self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", f"/tmp/{deb.name}")
+        finally:
+            (self.folder / "tmp" / deb.name).unlink()
+
+    @property
+    def current(self) -> str:
+        link = self.folder / "opt" / OURS / "current"
+        return os.readlink(link) if link.is_symlink() else ""
+
+
+class Running:
+    """The agent as systemd would keep it: started again when it ends, and when `current` moves."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._process: subprocess.Popen[bytes] | None = None
+        self._version = ""
+
+    def tend(self) -> None:
+        if self._process and (self._process.poll() is not None or self._root.current != self._version):
+            self.stop()
+        if self._process is None and self._root.current:
+            self._version = self._root.current
+            with (BUILD / "agent.log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._root.command("/usr/bin/anninh-agent", "run"),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+    def stop(self) -> None:
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)  # its own session: unshare and the agent within
+            self._process.wait(30)
+            self._process = None
+
+
+def clean_root(folder: Path) -> Root:
+    """A minimal Debian 12, from a tar after the first time."""
+    if not CLEAN.exists():
+        sources = Path("/etc/apt/sources.list.d/debian.sources")
+        found = re.search(r"^URIs:\s*(\S+)", sources.read_text(), re.M) if sources.exists() else None
+        mirror = found[1] if found else "http://deb.debian.org/debian"
+        making = Path(tempfile.mkdtemp(dir=BUILD))
+        command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", "bookworm", making, mirror]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["tar", "-cf", CLEAN.with_suffix(".new"), "-C", making, "."], check=True)
+        CLEAN.with_suffix(".new").rename(CLEAN)
+        shutil.rmtree(making)
+    folder.mkdir()
+    subprocess.run(["tar", "-xf", CLEAN, "-C", folder], check=True)
+    return Root(folder)
+
+
+def build(version: str, key: Path, *only: str) -> None:
+    chosen = [word for name in only for word in ("--only", f"{name}:amd64")]
+    command = ["packaging/debs", "--quick", "--version", version, "--update-key", key, *chosen]
+    subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+
+
+def deb(version: str, half: str = "agent") -> Path:
+    return BUILD / "out" / f"anninh-{half}_{version}_amd64.deb"
+
+
+def broken(good: Path, version: str) -> Path:
+    """The same package under a higher version, whose agent ends as soon as it starts."""
+    folder = Path(tempfile.mkdtemp(dir=BUILD))
+    subprocess.run(["dpkg-deb", "-R", good, folder], check=True)
+    before = good.name.split("_")[1]
+    home = folder / "opt" / OURS
+    (home / before).rename(home / version)
+    (home / version / "version").write_text(f"{version}\n")
+    (home / version / "bin" / "agent").write_text("#!/bin/sh\nexit 1\n")
+    for file in (folder / "DEBIAN").iterdir():
+        file.write_text(file.read_text().replace(before, version))
+    made = deb(version)
+    subprocess.run(["dpkg-deb", "-Znone", "-b", folder, made], check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(folder)
+    return made
+
+
+def keys(folder: Path) -> tuple[Path, Path]:
+    private, public = folder / "key.pem", folder / "update.pem"
+    subprocess.run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private], check=True
+    )
+    subprocess.run(
+        ["openssl", "ec", "-in", private, "-pubout", "-out", public], check=True, capture_output=True
+    )
+    return private, public
+
+
+class Rehearsal:
+    """The steps in their order; each says what it proved."""
+
+    def __init__(self, folder: Path, patience_s: float) -> None:
+        self.folder, self._patience_s = folder, patience_s
+        self._private, public = keys(folder)
+        self._stranger, _ = keys(Path(tempfile.mkdtemp(dir=folder)))
+        self._began_s = time.monotonic()
+        for version, halves in {
+            "0.9.0": ("agent", "collector"),
+            "0.9.1": ("agent",),
+            "0.9.3": ("agent",),
+        }.items():
+            build(version, public, *halves)
+        broken(deb("0.9.1"), "0.9.2")
+        self.say("packages built")
+        self.root = clean_root(folder / "root")
+        self.agent = Running(self.root)
+        self.say("clean Debian")
+
+    def say(self, what: str) -> None:
+        print(f"✓ {what} ({time.monotonic() - self._began_s:.1f} s)", flush=True)
+        self._began_s = time.monotonic()
+
+    def install_and_enrol(self, station: Station, camera: dict[str, object], password: str) -> None:
+        self.root.install(deb("0.9.0"))
+        assert self.root.current == "0.9.0"
+        for unit in ("anninh-agent.service", "anninh-agent-updater.service", "anninh-agent-updater.path"):
+            assert (self.root.folder / "etc/systemd/system/multi-user.target.wants" / unit).is_symlink(), unit
+        said = self.root.run("anninh-agent", "doctor", "--json", fine=(2,))
+        assert {problem["code"] for problem in json.loads(said)["problems"]} >= {
+            "not-enrolled",
+            "model-missing",
+        }
+        self.say("installed; doctor says what is missing")
+        code = station.add_site("nha-ong-ba")
+        self.root.run("anninh-agent", "enroll", station.url, typed=f"{code}\n")
+        shutil.copytree(REPOSITORY / ".build/agent-home/models", self.root.folder / _HOME / "models")
+        self.root.run("chown", "-R", "anninh-agent:", f"/{_HOME}/models")
+        self.root.run(
+            "anninh-agent", "cameras", "add", str(camera["onvif"]), typed=f"{CAMERA_USER}\n{password}\n"
+        )
+        owner = (self.root.folder / _HOME / "identity/site.key").stat()
+        assert (owner.st_uid, owner.st_mode & 0o777) != (0, 0o644)
+        self.say("enrolled, camera added")
+
+    def wait(self, condition: Callable[[], bool], what: str, patience_s: float = 60) -> None:
+        deadline_s = time.monotonic() + patience_s
+        while not condition():
+            assert time.monotonic() < deadline_s, what
+            self.agent.tend()
+            time.sleep(0.2)
+
+    def reported(self, station: Station, version: str) -> bool:
+        return any(version in json.dumps(row) for row in station.agents_json())
+
+    def conclude(self) -> str:
+        """Run root's updater to its end while the agent is kept running."""
+        program = _UPDATER.format(patience=self._patience_s)
+        updater = subprocess.Popen(
+            self.root.command("/usr/bin/python3", "-I", "-c", program),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        while updater.poll() is None:
+            self.agent.tend()
+            time.sleep(0.1)
+        assert updater.stdout
+        said = updater.stdout.read().decode()
+        assert updater.returncode == 0, said
+        return said
+
+    def upgrade(self, station: Station) -> None:
+        self.wait(lambda: self.reported(station, "0.9.0"), "the station hears of 0.9.0")
+        self.root.install(deb("0.9.1"))
+        assert self.root.current == "0.9.1"
+        assert "proven itself" in self.conclude()
+        assert self.root.current == "0.9.1"
+        assert (self.root.folder / "opt" / OURS / "0.9.0+kept/version").exists()
+        self.wait(lambda: self.reported(station, "0.9.1"), "the station hears of 0.9.1")
+        self.say("upgraded by apt, proven to the station")
+
+    def hand_in(self, package: Path, key: Path, *, damage: bool = False) -> str:
+        """As the agent puts down what it fetched."""
+        subprocess.run(["packaging/sign-update", package, key], cwd=REPOSITORY, check=True)
+        folder = self.root.folder / _HOME / "update"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(package, folder / "bundle.deb")
+        shutil.copy(f"{package}.update", folder / "bundle.update")
+        if damage:
+            with (folder / "bundle.deb").open("r+b") as file:
+                file.seek(100_000)
+                file.write(b"damaged")
+        (folder / "request").touch()
+        return self.conclude()
+
+    def refuse(self) -> None:
+        assert "refused: signature" in self.hand_in(deb("0.9.3"), self._stranger)
+        assert "refused: not-newer" in self.hand_in(deb("0.9.0"), self._private)
+        assert "refused: damaged" in self.hand_in(deb("0.9.3"), self._private, damage=True)
+        assert self.root.current == "0.9.1"
+        self.say("refused: a stranger's signature, an older version, a damaged file")
+
+    def fail_and_return(self, station: Station) -> None:
+        began_s = time.monotonic()
+        said = self.hand_in(deb("0.9.2"), self._private)
+        assert "no proof of 0.9.2: back to 0.9.1" in said, said
+        assert self.root.current == "0.9.1"
+        took_s = time.monotonic() - began_s
+        before = len(station.agents_json())
+        self.wait(lambda: bool(before) and self.reported(station, "0.9.1"), "the old version speaks again")
+        self.say(f"a signed version that does not start: the old one returned after {took_s:.0f} s")
+
+    def fail_by_apt(self, station: Station) -> None:
+        self.root.install(deb("0.9.2"))
+        assert self.root.current == "0.9.2"
+        assert "back to 0.9.1" in self.conclude()
+        assert self.root.current == "0.9.1+kept"
+        self.root.run("anninh-agent", "--help")
+        self.say("the same by apt: the old one returned, though dpkg has taken its files")
+
+    def update(self, station: Station) -> None:
+        assert "0.9.3 has proven itself" in self.hand_in(deb("0.9.3"), self._private)
+        assert self.root.current == "0.9.3"
+        self.wait(lambda: self.reported(station, "0.9.3"), "the station hears of 0.9.3")
+        self.say("a signed version over the line, proven to the station")
+
+    def remove_and_purge(self) -> None:
+        self.agent.stop()
+        self.root.run("apt-get", "remove", "-y", "-q", OURS)
+        assert not (self.root.folder / "opt" / OURS).exists() or not any(
+            (self.root.folder / "opt" / OURS).iterdir()
+        )
+        assert (self.root.folder / _HOME / "identity/site.key").exists()
+        assert not list((self.root.folder / "etc/systemd/system").rglob("anninh*"))
+        self.root.install(deb("0.9.3"))
+        assert self.root.current == "0.9.3"
+        self.root.run("anninh-agent", "doctor", "--json", fine=(0, 2, 75))
+        self.root.run("apt-get", "purge", "-y", "-q", OURS)
+        left = [path for path in self._files() if "anninh-agent" in path]
+        assert not left, left
+        assert "anninh-agent" not in (self.root.folder / "etc/passwd").read_text()
+        self.say("removed (identity kept), installed again, purged: nothing is left")
+
+    def collector(self) -> None:
+        self.root.install(deb("0.9.0", "collector"))
+        self.root.run(
+            "anninh-collector",
+            "init",
+            "--host",
+            "localhost",
+            "--bind",
+            "127.0.0.1",
+            "--broker-port",
+            "18883",
+            "--enrolment-port",
+            "18443",
+            "--console-port",
+            "18444",
+        )
+        station = subprocess.Popen(
+            self.root.command("/usr/bin/anninh-collector", "run"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert station.stdout
+        try:
+            heard = ""
+            while "READY" not in heard:
+                line = station.stdout.readline().decode()
+                assert line, heard
+                heard += line
+            self.root.run("anninh-collector", "site", "add", "nha-ba-tu")
+        finally:
+            os.killpg(station.pid, signal.SIGKILL)
+            station.wait(30)
+        self.root.run("apt-get", "remove", "-y", "-q", "anninh-collector")
+        assert (self.root.folder / "var/lib/anninh-collector/station/station.db").exists()
+        self.root.run("apt-get", "purge", "-y", "-q", "anninh-collector")
+        left = [path for path in self._files() if "anninh-collector" in path]
+        assert not left, left
+        self.say("collector: installed, station made and READY, removed (archive kept), purged")
+
+    def _files(self) -> list[str]:
+        """Everything of this Debian but what dpkg and apt write of anybody."""
+        found = self.root.run("find", "/", "-xdev", "-path", "/proc", "-prune", "-o", "-print")
+        return [
+            path
+            for path in found.splitlines()
+            if not path.startswith(("/var/log/", "/var/cache/apt", "/var/lib/apt"))
+        ]
+
+
+def start_camera(folder: Path, password: str) -> tuple[subprocess.Popen[bytes], dict[str, object]]:
+    log = folder / "camera.log"
+    command = [
+        sys.executable,
+        "-m",
+        "tests.virtual_camera",
+        "--video",
+        str(VTEST),
+        "--user",
+        CAMERA_USER,
+        "--name",
+        "c",
+    ]
+    with log.open("wb") as output:
+        camera = subprocess.Popen(
+            command,
+            env=os.environ | {"VIRTUAL_CAMERA_PASSWORD": password, "PYTHONPATH": str(REPOSITORY)},
+            stdout=output,
+        )
+    while not (lines := [line for line in log.read_text().splitlines() if line.startswith("{")]):
+        assert camera.poll() is None
+        time.sleep(0.1)
+    return camera, json.loads(lines[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--patience", type=float, default=25, help="the updater's, in seconds; 300 in the field"
+    )
+    options = parser.parse_args()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    (BUILD / "agent.log").write_bytes(b"")
+    with tempfile.TemporaryDirectory(dir=BUILD) as name:
+        folder = Path(name)
+        rehearsal = Rehearsal(folder, options.patience)
+        camera, facts = start_camera(folder, "mat-khau")
+        try:
+            with Station(folder / "station") as station:
+                rehearsal.install_and_enrol(station, facts, "mat-khau")
+                rehearsal.upgrade(station)
+                rehearsal.refuse()
+                rehearsal.fail_and_return(station)
+                rehearsal.fail_by_apt(station)
+                rehearsal.update(station)
+                rehearsal.remove_and_purge()
+            rehearsal.collector()
+        finally:
+            rehearsal.agent.stop()
+            camera.terminate()
+            camera.wait(30)
+
+
+if __name__ == "__main__":
+    main()
