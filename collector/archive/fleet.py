@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from collector.archive.folder import StationFolder
+from collector.archive.gaps import Gaps, Hole
 from collector.archive.reading import reading
 from collector.archive.schema import moment
 from shared.messages import CameraState, Heartbeat
@@ -36,6 +37,7 @@ class AgentReport:
     clock_skew_s: float | None = None
     online: bool | None = None
     refusals: tuple[RefusalCount, ...] = ()
+    holes: tuple[Hole, ...] = ()  # what is known to be missing, the newest first
 
     @property
     def cameras_ok(self) -> int:
@@ -47,12 +49,14 @@ def agents(folder: StationFolder) -> list[AgentReport]:
     """Return every site that is in the register or was ever heard of, by name."""
     with reading(folder.station_database) as station, reading(folder.archive_database) as archive:
         registered, heard, refused = _registered(station), _heard(archive), _refused(archive)
+        holes = _holes(archive)
     return [
         AgentReport(
             site,
             *registered.get(site, ("", "", "", None)),
             *heard.get(site, (None,) * 4),
             refused.get(site, ()),
+            tuple(holes.get(site, ())),
         )
         for site in sorted({*registered, *heard, *refused})
     ]
@@ -88,6 +92,13 @@ def _heard(
         )
         for site, heard, body, skew_s, online in rows
     }
+
+
+def _holes(archive: sqlite3.Connection) -> dict[str, list[Hole]]:
+    found: dict[str, list[Hole]] = {}
+    for hole in Gaps(archive).of():
+        found.setdefault(hole.site, []).append(hole)
+    return found
 
 
 def _refused(archive: sqlite3.Connection) -> dict[str, tuple[RefusalCount, ...]]:

@@ -14,11 +14,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from collector.archive.folder import StationFolder
+from collector.archive.gaps import Gaps, Hole
 from collector.archive.media import PictureUnreadableError, ThumbnailPacks
 from collector.archive.reading import reading
 from collector.archive.schema import microseconds, moment
@@ -31,7 +32,8 @@ _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzin
 _COLUMNS = (
     "events.event_id, site, camera, kind, phase, revision, confidence, started_us, seen_us,"
     " events.received_us, camera_offset_s, clock_quality, clock_suspect,"
-    " colour, thumbnail, pack, position, size"
+    " colour, thumbnail, pack, position, size,"
+    " started_by_us, seen_by_us"
 )
 _FROM = (  # a picture belongs to an event only when its hash is the one the event announced
     "events LEFT JOIN thumbnails ON thumbnails.event_id = events.event_id AND sha256 = thumbnail"
@@ -110,6 +112,16 @@ class StoredEvent:
     announced: str | None
     thumbnail: ThumbnailRef | None
     colour: Colour | None = None  # None: not told
+    started_by: timedelta | None = None  # what was added to the time the agent said; None: nothing
+    seen_by: timedelta | None = None
+
+    @property
+    def said_started_at(self) -> datetime:
+        return self.started_at - (self.started_by or timedelta())
+
+    @property
+    def said_seen_at(self) -> datetime:
+        return self.seen_at - (self.seen_by or timedelta())
 
     @property
     def cursor(self) -> Cursor:
@@ -124,10 +136,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One message of an event as it was kept: by id, with the collector's clock."""
+    """One message of an event as it was kept; `made_at` is its `seen_at`, corrected where it can be."""
 
     received_at: datetime
     message: DetectionEvent
+    made_at: datetime
+    is_signed: bool
 
 
 class Search:
@@ -177,10 +191,14 @@ class Search:
     def revisions(self, event_id: UUID) -> list[Revision]:
         """Return everything that was said of an event, in the order it was meant."""
         rows = self._connection.execute(
-            "SELECT received_us, body FROM messages WHERE event_id = ? AND channel = ?",
+            "SELECT received_us, body, made_us, signature NOTNULL FROM messages"
+            " WHERE event_id = ? AND channel = ?",
             (event_id.bytes, Channel.EVENT),
         )
-        revisions = [Revision(moment(us), DetectionEvent.model_validate_json(body)) for us, body in rows]
+        revisions = [
+            _revision(moment(us), DetectionEvent.model_validate_json(body), made_us, is_signed=bool(signed))
+            for us, body, made_us, signed in rows
+        ]
         return sorted(revisions, key=lambda revision: revision.message.revision)
 
     def thumbnail(self, event_id: UUID) -> ThumbnailRef | None:
@@ -205,6 +223,15 @@ class Search:
         if hashlib.sha256(jpeg).hexdigest() != ref.sha256:
             raise PictureUnreadableError(f"{ref.pack} at {ref.position} is not {ref.sha256}")
         return jpeg
+
+    def holes(self, question: Question) -> list[Hole]:
+        """Return what is known to be missing at the sites and in the time asked for, the newest first."""
+        sites = {*question.sites, *(site for site, _, name in map(_halves, question.cameras) if name)}
+        if any("/" not in camera for camera in question.cameras):
+            sites = {*question.sites}
+        since, until = question.since or _EARLIEST, question.until or _LATEST
+        holes = Gaps(self._connection).of(sites)
+        return [hole for hole in holes if hole.until >= since and hole.since <= until]
 
     def places(self, sites: Iterable[str] = ()) -> list[Place]:
         """Return every site and camera that has events; one step through the index for each.
@@ -272,13 +299,28 @@ class Search:
         return iter(self._connection.execute(sql, (*values, *bounds, question.limit + 1)))
 
 
+def _halves(camera: str) -> tuple[str, str, str]:
+    return camera.partition("/")
+
+
+def _revision(
+    received_at: datetime, message: DetectionEvent, made_us: int | None, *, is_signed: bool
+) -> Revision:
+    made_at = message.seen_at if made_us is None else moment(made_us)  # None: kept before times were
+    return Revision(received_at, message, made_at, is_signed)
+
+
+def _by(us: int | None) -> timedelta | None:
+    return None if us is None else timedelta(microseconds=us)
+
+
 def _bounds(question: Question) -> tuple[int, int]:
     return microseconds(question.since or _EARLIEST), microseconds(question.until or _LATEST)
 
 
 def _stored_event(row: tuple[Any, ...]) -> StoredEvent:
     event_id, site, camera, kind, phase, revision, confidence, started, seen, received = row[:10]
-    offset_s, quality, suspect, colour, announced, pack, position, size = row[10:]
+    offset_s, quality, suspect, colour, announced, pack, position, size, started_by, seen_by = row[10:]
     return StoredEvent(
         event_id=UUID(bytes=event_id),
         site=site,
@@ -293,7 +335,9 @@ def _stored_event(row: tuple[Any, ...]) -> StoredEvent:
         received_at=moment(received),
         camera_offset_s=offset_s,
         clock_quality=ClockQuality(quality),
-        clock_suspect=bool(suspect),
+        clock_suspect=bool(suspect) and started_by is None,  # corrected, it is no suspicion any more
         announced=announced,
         thumbnail=ThumbnailRef(announced, pack, position, size) if pack is not None else None,
+        started_by=_by(started_by),
+        seen_by=_by(seen_by),
     )

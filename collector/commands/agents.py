@@ -13,11 +13,13 @@ from collector.archive.fleet import AgentReport
 from collector.archive.fleet import agents as reports
 from collector.archive.folder import StationFolder
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
-from collector.console.wording import ago, cause, number, offset, reason
+from collector.console.wording import ago, cause, gap, number, offset, reason
 from shared.clock import SystemClock
 from shared.messages import CameraState
 from shared.terminal import out, say
 from shared.texts import text
+
+SHOWN_HOLES = 3  # of each site, the newest; all of them are in --json
 
 
 def agents(
@@ -47,7 +49,12 @@ def _row(report: AgentReport, now: datetime) -> tuple[str, ...]:
         _cameras(report),
         number(report.heartbeat.outbox_waiting) if report.heartbeat else "",
         offset(skew_s) if skew_s is not None else "",
-        "\n".join(f"{reason(one.reason)}: {one.count}" for one in report.refusals),
+        "\n".join(
+            (
+                *(f"{reason(one.reason)}: {one.count}" for one in report.refusals),
+                *map(gap, report.holes[:SHOWN_HOLES]),
+            )
+        ),
     )
 
 
@@ -81,6 +88,18 @@ def _as_json(report: AgentReport, now: datetime) -> dict[str, Any]:
         "cameras": [camera.model_dump(mode="json") for camera in beat.cameras] if beat else [],
         "outbox_waiting": beat.outbox_waiting if beat else None,
         "heartbeat": beat.model_dump(mode="json", exclude={"cameras"}) if beat else None,
+        "holes": [
+            {
+                "instance": hole.instance,
+                "reason": hole.reason,
+                "events": hole.events,
+                "thumbnails": hole.thumbnails,
+                "messages": hole.messages,
+                "since": hole.since.isoformat(),
+                "until": hole.until.isoformat(),
+            }
+            for hole in report.holes
+        ],
         "refusals": {
             one.reason: {
                 "count": one.count,

@@ -12,12 +12,13 @@ from rich.table import Table
 
 from collector.archive.fleet import titles
 from collector.archive.folder import StationFolder
+from collector.archive.gaps import Hole
 from collector.archive.media import PictureUnreadableError
 from collector.archive.period import period
 from collector.archive.register import SiteUnknown
-from collector.archive.search import MAX_PAGE, Question, Search, StoredEvent
+from collector.archive.search import MAX_PAGE, Page, Question, Search, StoredEvent
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
-from collector.console.wording import number
+from collector.console.wording import gap, number
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing
 from shared.localtime import shown
@@ -69,15 +70,22 @@ def search(  # noqa: PLR0913, PLR0917 -- a command's options are its parameters
     question = replace(question, colours=tuple(dict.fromkeys(colour or ())))
     with Search.of(folder) as archive:
         page = archive.page(question)
+        holes = [hole for hole in archive.holes(question) if _is_on(page, hole)]
         if thumbnails is not None:
             _write_pictures(archive, page.events, thumbnails)
     if json:
         out.print_json(data=[_as_json(event) for event in page.events])
         return
-    _show(page.events, has_more=page.next is not None)
+    _show(page.events, holes, has_more=page.next is not None)
 
 
-def _show(events: list[StoredEvent], *, has_more: bool) -> None:
+def _is_on(page: Page, hole: Hole) -> bool:
+    return page.next is None or hole.until > page.events[-1].started_at
+
+
+def _show(events: list[StoredEvent], holes: list[Hole], *, has_more: bool) -> None:
+    for hole in holes:
+        out.print(f"! {hole.site}: {gap(hole)}", markup=False, highlight=False)
     if not events:
         say("search.empty")
         return
@@ -109,6 +117,8 @@ def _remarks(event: StoredEvent) -> Iterator[str]:
         yield text(f"phase.{event.phase}")
     if event.thumbnail is None:
         yield text("search.no-picture")
+    if event.started_by is not None:
+        yield text("console.time-corrected")
 
 
 def _write_pictures(archive: Search, events: list[StoredEvent], into: Path) -> None:
@@ -144,6 +154,8 @@ def _as_json(event: StoredEvent) -> dict[str, Any]:
         "revision": event.revision,
         "camera_offset_s": event.camera_offset_s,
         "clock_quality": event.clock_quality,
+        "said_started_at": event.said_started_at.isoformat(),
+        "corrected_by_s": event.started_by.total_seconds() if event.started_by is not None else None,
         "clock_suspect": event.clock_suspect,
         "thumbnail": event.thumbnail.sha256 if event.thumbnail else None,
     }

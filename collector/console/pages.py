@@ -16,8 +16,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collector.archive.fleet import AgentReport, agents, titles
+from collector.archive.gaps import Hole
 from collector.archive.media import PictureUnreadableError
-from collector.archive.search import COUNTED, Place, Revision, Search, StoredEvent, ThumbnailRef
+from collector.archive.search import (
+    COUNTED,
+    Page,
+    Place,
+    Question,
+    Revision,
+    Search,
+    StoredEvent,
+    ThumbnailRef,
+)
 from collector.console.filters import Filter, quick_ranges
 from collector.console.view import Console
 from shared.errors import NeedsFixing
@@ -38,6 +48,7 @@ class Hour:
 
     begins: datetime
     events: list[StoredEvent]
+    holes: list[Hole]
 
     @property
     def ends(self) -> datetime:
@@ -66,11 +77,12 @@ def events(console: Console, request: Request) -> Response:
             )  # fmt: skip
         page = search.page(question)
         count = search.count(question)
+        holes = _on_page(search.holes(question), question, page)
     return console.show(
         request,
         "events",
         places=_offered(places, chosen.site),
-        hours=_by_hour(page.events),
+        hours=_by_hour(page.events, holes),
         next=chosen.then(page.next) if page.next else None,
         count=count,
         error=None,
@@ -183,9 +195,27 @@ def _by_camera(found: StoredEvent) -> datetime | None:
         return None
 
 
-def _by_hour(found: list[StoredEvent]) -> list[Hour]:
-    hours = itertools.groupby(found, key=lambda event: _hour(event.started_at))
-    return [Hour(begins, list(within)) for begins, within in hours]
+def _on_page(holes: list[Hole], question: Question, page: Page) -> list[tuple[datetime, Hole]]:
+    """Return each hole of this page with the moment it stands at, where what is missing ends."""
+    latest = page.events[0].started_at if question.before and page.events else None
+    earliest = page.events[-1].started_at if page.next else None
+    standing = [(min(hole.until, question.until) if question.until else hole.until, hole) for hole in holes]
+    return [
+        (at, hole)
+        for at, hole in standing
+        if (latest is None or at <= latest) and (earliest is None or at > earliest)
+    ]
+
+
+def _by_hour(found: list[StoredEvent], holes: list[tuple[datetime, Hole]]) -> list[Hour]:
+    hours = {
+        begins: Hour(begins, list(within), [])
+        for begins, within in itertools.groupby(found, key=lambda event: _hour(event.started_at))
+    }
+    for at, hole in holes:
+        begins = _hour(at)
+        hours.setdefault(begins, Hour(begins, [], [])).holes.append(hole)
+    return [hours[begins] for begins in sorted(hours, reverse=True)]
 
 
 def _hour(moment: datetime) -> datetime:

@@ -72,6 +72,7 @@ class Console:
             number=lambda value, decimals=0: wording.number(value, decimals, language),
             offset=lambda seconds: wording.offset(seconds, language),
             cause=lambda code: wording.cause(code, language),
+            gap=lambda hole, dated=True: wording.gap(hole, language, dated=dated),
             reason=lambda code: wording.reason(code, language),
             **facts,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from collector.archive.gaps import Hole
+from shared.localtime import VIETNAM
 from shared.texts import Language, catalogue, chosen_language, text
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -49,6 +51,26 @@ def cause(code: str, language: Language | None = None) -> str:
 def reason(code: str, language: Language | None = None) -> str:
     """Say why something was refused; an unknown code is shown as it is."""
     return _known(f"refusal.{code}", code, language)
+
+
+def gap(hole: Hole, language: Language | None = None, *, dated: bool = True) -> str:
+    """Say what is missing, when, and why: mất 14 sự kiện, 21:03–21:07, đĩa đầy."""
+    facts = {"events": number(hole.events, 0, language), "thumbnails": number(hole.thumbnails, 0, language)}
+    if hole.events:
+        lost = text("gap.both" if hole.thumbnails else "gap.events", language, **facts)
+    elif hole.thumbnails:
+        lost = text("gap.thumbnails", language, **facts)
+    else:
+        lost = text("gap.messages", language, messages=number(hole.messages, 0, language))
+    why = _known(f"gap.reason.{hole.reason}", hole.reason, language)
+    return text("gap.line", language, lost=lost, times=_span(hole, dated=dated), reason=why)
+
+
+def _span(hole: Hole, *, dated: bool) -> str:
+    since, until = hole.since.astimezone(VIETNAM), hole.until.astimezone(VIETNAM)
+    if since.date() != until.date():
+        return f"{since:%H:%M %d/%m/%Y}–{until:%H:%M %d/%m/%Y}"
+    return f"{since:%H:%M}–{until:%H:%M}" + (f" {until:%d/%m/%Y}" if dated else "")
 
 
 def _known(key: str, code: str, language: Language | None) -> str:
