@@ -69,6 +69,7 @@ def _enrolled(folder: Path, station: StationAddress, *, again: bool) -> Identity
         if before.host != station.host:
             raise identity.AlreadyEnrolled(site=before.site)
         machine.check(before.folder, before.site)
+        _stop_first(folder, before)
         return before
     _stop_first(folder, before)
     code = _ask_code()
@@ -103,7 +104,7 @@ def _refuse_twice(folder: Path, *, again: bool) -> None:
 
 
 def _stop_first(folder: Path, before: Identity | None) -> None:
-    """A running agent would go on in its old name."""
+    """A running agent would go on in its old name, and be thrown off the broker by the test message."""
     if before is not None and is_running(folder):
         raise AlreadyRunning
 

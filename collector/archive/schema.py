@@ -195,6 +195,15 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE events ADD COLUMN colour TEXT;  -- shared.messages.Colour, of the newest; NULL: not told
     CREATE INDEX events_by_colour ON events (colour, started_us DESC, event_id) WHERE colour NOTNULL;
     """,
+    # two boxes in one name: collector.archive.births
+    """
+    CREATE TABLE births (
+        site        TEXT NOT NULL,
+        session     TEXT NOT NULL,      -- one process's name for itself
+        turn        INTEGER NOT NULL,   -- which of the site's births was its latest
+        PRIMARY KEY (site, session)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

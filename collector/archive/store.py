@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 import sqlite_utils
 
+from collector.archive.births import CARD_COPIED, Births
 from collector.archive.media import ThumbnailPacks
 from collector.archive.numbering import REFUSED, Numbering
 from collector.archive.records import (
@@ -57,6 +58,7 @@ class Archive:
         self._database = database
         self._packs = packs
         self._numbering = Numbering(database)
+        self._births = Births(database)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -317,6 +319,8 @@ class Archive:
 
     def _state(self, record: StateRecord) -> Outcome:
         """Believe every birth; believe a farewell only from the session last born."""
+        if record.state.online and self._births.is_back(record.site, record.state.session):
+            self.count(Refusal(record.site, record.received_at, CARD_COPIED, record.state.session))
         self._database.execute(
             "INSERT INTO agents (site, online, session) VALUES (:site, :online, :session)"
             " ON CONFLICT (site) DO UPDATE SET online = excluded.online, session = excluded.session"

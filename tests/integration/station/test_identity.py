@@ -22,7 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agent.uplink import identity, renew, stick
+from agent.uplink import identity, machine, renew, stick
 from agent.uplink.enroll import StationAddress, obtain_papers
 from agent.uplink.identity import Identity, Signer
 from agent.uplink.mqtt import MqttWire
@@ -303,3 +303,44 @@ def test_a_bundle_changed_on_the_way_is_refused(station: Station, tmp_path: Path
     bundle.write_text(json.dumps(carried))
     with pytest.raises(stick.BundleNotOurs):
         stick.read_bundle(bundle)
+
+
+# ---- a copied card -----------------------------------------------------------------------------
+
+
+def is_flagged(station: Station, site: str) -> bool:
+    (agent,) = [one for one in station.agents_json() if one["site"] == site]
+    return "card-copied" in agent["refusals"]
+
+
+def test_two_boxes_with_one_card_are_noticed_and_a_box_that_starts_anew_is_not(
+    station: Station, tmp_path: Path
+) -> None:
+    ours = a_home(station, tmp_path / "home", station.add_site("sao-the"))
+    for _ in range(3):
+        with connected(ours):
+            pass
+    with connected(ours) as wire:
+        wire.take(ours)  # a broken line
+        wait_until(lambda: wire.proven)
+    with Box(papers_of(ours), station.broker_port) as box:
+        wait_until(lambda: box.heard.collector_online is True)
+    assert not is_flagged(station, ours.site)
+    with connected(ours), connected(ours):
+        wait_until(lambda: is_flagged(station, ours.site))
+    assert "thẻ nhớ bị sao chép?" in station.command("agents")
+
+
+def test_an_agent_refuses_to_start_on_another_machine(station: Station, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ours = a_home(station, home, station.add_site("may-khac"))
+    assert identity.load_here(home) == ours
+    (ours.folder / machine.FILE).write_text(json.dumps(dict.fromkeys(machine.marks(), "0" * 16)))
+    started = run([*AGENT, "run"], ANNINH_HOME=home)
+    assert started.returncode == 2
+    assert len(started.stderr.strip().splitlines()) == 2
+    assert "collector site reenrol may-khac" in started.stderr
+    code = new_code(station, "may-khac").written()
+    again = run([*AGENT, "enroll", "--again", station.url], code + "\n", ANNINH_HOME=home)
+    assert again.returncode == 0, again.stderr
+    assert in_force(station, "may-khac") == [serial(identity.load_here(home))]
