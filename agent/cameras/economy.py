@@ -26,6 +26,7 @@ _TELLING = (
 _STIR = 1.5  # times the larger quiet pictures; a false alarm costs some seconds of full decoding
 _STIR_MIN_BYTES = 150  # where quiet pictures are 30 bytes, a change of exposure makes 100
 _QUIET_KEPT = 120  # 12 s of quiet pictures
+_FIRST_KEPT = 6  # groups; the first picture mends the key frame: without noise ten times any other's size
 _SPARE = 0.3  # fewer spare pictures save less than a tenth of the work
 _DROWNS = 0.35  # of one core, for one camera
 
@@ -106,6 +107,7 @@ class Economy:
         self._is_only_stream = is_only_stream
         self._group: Group | None = None
         self._quiet_sizes: deque[int] = deque(maxlen=_QUIET_KEPT)
+        self._first_sizes: deque[int] = deque(maxlen=_FIRST_KEPT)
         self._tells: bool | None = None
         self._cpu_s = self._decoded_s = 0.0
         self.macroblocks = 0  # of 16 x 16 pixels; 0 until a picture has been decoded
@@ -133,13 +135,16 @@ class Economy:
         self._decoded_s += stream_s
 
     def stirs(self, size: int) -> bool:
-        """Is this packet larger than a quiet picture's?"""
-        return size > max(_STIR * _large(self._quiet_sizes), _STIR_MIN_BYTES)
+        """Is the packet just added larger than a quiet picture's at its place?"""
+        is_first = self._group is not None and len(self._group.sizes) == 1
+        usual = max(self._first_sizes, default=0) if is_first else _large(self._quiet_sizes)
+        return size > max(_STIR * usual, _STIR_MIN_BYTES)
 
     def _judge(self, group: Group, ended_s: float) -> None:
         self.after_quiet = group.is_quiet
         if group.is_quiet and group.sizes:
-            self._quiet_sizes.extend(group.sizes)
+            self._first_sizes.append(group.sizes[0])
+            self._quiet_sizes.extend(group.sizes[1:])
             self._tells = (
                 _large(self._quiet_sizes) <= _TELLING * self.macroblocks if self.macroblocks else None
             )
