@@ -190,9 +190,8 @@ def _build(half: Half, architecture: str, version: str, wheel: Path, wishes: arg
 
 def _report(deb: Path) -> None:
     installed_kb = subprocess.check_output(["dpkg-deb", "--field", deb, "Installed-Size"], text=True)
-    print(
-        f"{deb.relative_to(ROOT)}  {deb.stat().st_size / 1e6:.1f} MB  installed {int(installed_kb) / 1e3:.0f} MB"
-    )
+    size_mb, installed_mb = deb.stat().st_size / 1e6, int(installed_kb) / 1e3
+    print(f"{deb.relative_to(ROOT)}  {size_mb:.1f} MB, installed {installed_mb:.0f} MB")
 
 
 def _made(folder: Path) -> Path:

@@ -76,7 +76,7 @@ class Root:
     @property
     def current(self) -> str:
         link = self.folder / "opt" / OURS / "current"
-        return os.readlink(link) if link.is_symlink() else ""
+        return str(link.readlink()) if link.is_symlink() else ""
 
 
 class Running:
@@ -112,7 +112,7 @@ def clean_root(folder: Path) -> Root:
     """A minimal Debian 12, from a tar after the first time."""
     if not CLEAN.exists():
         sources = Path("/etc/apt/sources.list.d/debian.sources")
-        found = re.search(r"^URIs:\s*(\S+)", sources.read_text(), re.M) if sources.exists() else None
+        found = re.search(r"^URIs:\s*(\S+)", sources.read_text(), re.MULTILINE) if sources.exists() else None
         mirror = found[1] if found else "http://deb.debian.org/debian"
         making = Path(tempfile.mkdtemp(dir=BUILD))
         command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", "bookworm", making, mirror]
