@@ -1,6 +1,6 @@
 """How does the station run? Builds broker, enrolment and intake, connects them, and watches over them.
 
-Started in this order, stopped in the other: lock, broker, committer, subscriber, enrolment. A part
+Started in this order, stopped in the other: lock, broker, enrolment, committer, subscriber, liveness. A part
 that mends itself (the broker's process, the connection) is left to it; a thread that dies ends the
 whole, and systemd starts it anew: nothing acknowledged is ever only in memory.
 """
@@ -20,6 +20,9 @@ from collector.intake.foundation import prepare
 from collector.intake.inbox import Inbox
 from collector.intake.ingest import Terms
 from collector.intake.subscriber import Subscriber
+from collector.liveness import metrics
+from collector.liveness.sender import Sender, target_name
+from collector.liveness.watcher import Watcher
 from collector.settings import StationSettings
 from shared import systemd
 from shared.clock import Clock
@@ -51,6 +54,10 @@ class Service:
         self._committer = Committer(
             folder, self._inbox, self._subscriber, clock, Terms(settings.clock_suspect_s, settings.wishes)
         )
+        listening = self._subscriber.subscribed.is_set
+        self._watcher = Watcher(folder, map(target_name, settings.alarms), clock, listening)
+        self._metrics: metrics.MetricsServer | None = None
+        self._sender = Sender(folder, settings.name, settings.alarms, clock)
         self._endpoint = EnrolmentEndpoint(folder, settings, authority, clock)
 
     def run(self, stop: threading.Event) -> bool:
@@ -60,6 +67,9 @@ class Service:
             self._endpoint.start()
             self._committer.start()
             self._subscriber.start()
+            self._watcher.start()
+            self._sender.start()
+            self._metrics = metrics.serve(self._folder, self._settings.metrics_port, self._clock)
             return self._watch(stop)
         finally:
             self._stop()
@@ -74,6 +84,8 @@ class Service:
                     ("enrolment", self._endpoint),
                     ("committer", self._committer),
                     ("subscriber", self._subscriber),
+                    ("liveness", self._watcher),
+                    ("alarms", self._sender),
                 )
                 if not part.alive
             ]
@@ -94,6 +106,10 @@ class Service:
 
     def _stop(self) -> None:
         systemd.notify("STOPPING=1")
+        if self._metrics:
+            self._metrics.stop()
+        self._sender.stop()
+        self._watcher.stop()
         self._endpoint.stop()
         self._subscriber.keeping(is_keeping=False)
         self._committer.stop(DRAIN_S)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from shared.messages import Kind, Wishes
 from shared.settings import Settings
@@ -40,6 +40,16 @@ class StationSettings(Settings):
     tight_crops: Annotated[
         bool, Field(description="Keep a second picture of each event, the object alone, cut tightly.")
     ] = False
+    alarms: Annotated[
+        tuple[SecretStr, ...],
+        Field(
+            description="Whom to tell what is broken: addresses of Apprise, for example"
+            " mailto://user:password@example.com or ntfy://ntfy.sh/topic. Secret."
+        ),
+    ] = ()
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="Figures for Prometheus, on 127.0.0.1 only; 0 is off.")
+    ] = 0
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="What the journal is told.")
     ] = "INFO"

@@ -243,6 +243,7 @@ class CameraHealth(BaseModel):
     cause: Annotated[str, StringConstraints(max_length=64)] = ""  # a code of `agent.health`
     frame_age_s: float | None = None
     fps: float = 0.0
+    last_event_at: Utc | None = None  # when it last saw somebody; None: not in this run
     decoding: Annotated[str, StringConstraints(max_length=32)] = ""  # which pictures are decoded, and why:
     decoding_why: Annotated[str, StringConstraints(max_length=32)] = ""  # codes of `agent.cameras.economy`
     # the last five minutes; late: from the moment a frame was seen until the detector was done with it
@@ -278,6 +279,12 @@ class Heartbeat(BaseModel):
     memory_mb: float | None = None
     disk_free_mb: float | None = None
     temperature_c: float | None = None
+    undervoltage: bool | None = None  # power is too weak now; None: this box cannot tell
+    undervoltage_seen: bool | None = None  # or was, since the machine started
+    throttled: bool | None = None  # slowed down now, by heat or weak power
+    disk_worn: Fraction | None = None  # of the flash memory's life, as its maker counts it
+    memory_growth_mb_h: float | None = None  # of this program, over its run
+    causes: Annotated[tuple[Annotated[str, StringConstraints(max_length=64)], ...], Field(max_length=16)] = ()
     cameras: Annotated[tuple[CameraHealth, ...], Field(max_length=64)] = ()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from pydantic import SecretStr
 
 from collector.archive.folder import StationFolder
 from collector.archive.register import Register
@@ -63,7 +64,9 @@ def build(folder: StationFolder, settings: StationSettings, now: datetime) -> No
     station = folder.open_station()
     write_access(folder, Register(station), authority, now)
     station.close()
-    write_atomically(folder.configuration, _commented(settings).encode())
+    write_atomically(
+        folder.configuration, _commented(settings).encode(), mode=0o640
+    )  # `alarms` holds passwords
     folder.settings()  # what cannot be read back stops here, while there is no station yet
 
 
@@ -135,9 +138,17 @@ def _commented(settings: StationSettings) -> str:
     lines = []
     for name, field in StationSettings.model_fields.items():
         value = getattr(settings, name)
-        written = str(value).lower() if isinstance(value, int | float) else _toml_string(value)
+        written = _toml(value)
         lines.append(f"# {field.description}\n{name} = {written}\n")
     return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, SecretStr):
+        return _toml_string(value.get_secret_value())
+    return str(value).lower() if isinstance(value, int | float) else _toml_string(str(value))
 
 
 def _toml_string(text: str) -> str:

@@ -126,12 +126,13 @@ def judge_site(
 
 def deaf(fleet: Fleet, since_us: int, until_us: int) -> Fleet:
     """Nobody listened in that time: it is nobody's silence, and no proof of calm either."""
-    length_us = max(0, until_us - since_us)
-    sites = {
-        site: replace(standing, quiet_us=standing.quiet_us + length_us)
-        for site, standing in fleet.sites.items()
-    }
+    sites = {site: _spared(standing, since_us, until_us) for site, standing in fleet.sites.items()}
     return replace(fleet, sites=sites)
+
+
+def _spared(standing: SiteStanding, since_us: int, until_us: int) -> SiteStanding:
+    unheard_us = until_us - max(since_us, standing.quiet_us)
+    return replace(standing, quiet_us=standing.quiet_us + max(0, unheard_us))
 
 
 def judge_camera(
