@@ -305,4 +305,5 @@ class Watch:
                 "kind": event.kind.value,
                 "sequence": kept.sequence,
             },
+                "late_ms": round(1000 * (self._clock.monotonic() - event.clock.monotonic_s)),
         )

@@ -1,0 +1,172 @@
+"""Can one box watch eight cameras, and fairly? `python -m tests.bench.vision.eight_cameras [--minutes 10]`.
+
+The real agent (`agent run`, enrolled at a real station that keeps what it is sent) looks at real RTSP
+streams, each from a process of its own: people in view all the time in every one of them, which is far
+more than a street shows, out of step with each other. Told: looks per camera (the fewest should be
+within 20 % of the most), frames skipped, how late looks are, how long from the frame that an event's
+message speaks of to that message on disk, and whether memory grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from agent.cameras import register
+from agent.cameras.register import CameraEntry
+from agent.examine import STATUS
+from tests.conftest import REPOSITORY, VTEST
+from tests.e2e.street import BUILD, Street
+
+_SETTLE_S = 30.0
+_SAMPLE_S = 5.0
+_WINDOW_S = 300.0  # what the heartbeat tells of
+_WARM_S = 120.0  # memory pools fill; a leak goes on afterwards
+_EVENT = re.compile(r"agent\.watch: event camera=(\S+) .*phase=(\w+) .*late_ms=(-?\d+)")
+_GOAL = 0.8
+
+
+def main() -> None:
+    options = _options()
+    folder = BUILD / "eight-cameras"
+    shutil.rmtree(folder, ignore_errors=True)
+    street = Street(folder, VTEST, quiet=True)
+    with street.children:
+        street.found_station()
+        street.start_collector()
+        street.enrol()
+        street.take_model()
+        cameras = []
+        for number in range(1, options.cameras + 1):
+            cameras.append(_start_camera(street, f"camera-{number}"))
+            time.sleep(1.7)
+        register.save(street.home, [_entry(camera) for camera in cameras])
+        agent = psutil.Process(street.start_agent().pid)
+        time.sleep(_SETTLE_S)
+        log = street.children.log("agent")
+        read_from = log.stat().st_size
+        seen = _observe(street, agent, options.minutes * 60)
+    _report(seen, log.read_text()[read_from:])
+
+
+def _start_camera(street: Street, name: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.virtual_camera", "--no-discovery"]
+    street.children.start(
+        name, [*command, "--video", str(street.video), "--name", name], {"PYTHONPATH": str(REPOSITORY)}
+    )
+    log = street.children.log(name)
+
+    def ready() -> str:
+        return next((line for line in log.read_text().splitlines() if line.startswith("{")), "")
+
+    return json.loads(street.wait_until(ready, f"{name} plays"))
+
+
+def _entry(camera: dict[str, Any]) -> CameraEntry:
+    return CameraEntry(
+        name=camera["name"],
+        endpoint=camera["endpoint"],
+        onvif_url=camera["onvif"],
+        detect_url=camera["sub"],
+        picture_url=camera["main"],
+    )
+
+
+class Seen:
+    """What was observed of the running agent."""
+
+    def __init__(self) -> None:
+        self.looked: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+        self.late_p99_ms: dict[str, float] = {}
+        self.late_p50_ms: dict[str, float] = {}
+        self.causes: set[str] = set()
+        self.memory: list[tuple[float, float]] = []  # seconds, MB
+        self.cpu_s = self.took_s = 0.0
+        self.detect_p50_ms = 0.0
+
+    def add_window(self, status: dict[str, Any]) -> None:
+        for one in status["cameras"]:
+            name = one["camera"]
+            self.looked[name] += one["frames_looked"]
+            self.skipped[name] += one["frames_skipped"]
+            for kept, key in ((self.late_p50_ms, "late_p50_ms"), (self.late_p99_ms, "late_p99_ms")):
+                kept[name] = max(kept.get(name, 0.0), one.get(key) or 0.0)
+            self.causes.add(f"{one['state']} {one['cause']}".strip())
+        self.detect_p50_ms = status["detect_p50_ms"]
+
+
+def _observe(street: Street, agent: psutil.Process, seconds: float) -> Seen:
+    """Take every whole window of the heartbeat's, and the last one however short it is."""
+    seen, began_s, window = Seen(), time.monotonic(), 1
+    before = agent.cpu_times()
+    while (passed_s := time.monotonic() - began_s) < seconds:
+        seen.memory.append((passed_s, agent.memory_info().rss / 1e6))
+        if passed_s >= window * _WINDOW_S and passed_s + _WINDOW_S <= seconds + _SAMPLE_S:
+            seen.add_window(_status(street.home))
+            window += 1
+        if dead := street.children.dead():
+            raise SystemExit(f"ended by itself: {dead}; see {street.folder / 'logs'}")
+        time.sleep(_SAMPLE_S)
+    after, seen.took_s = agent.cpu_times(), time.monotonic() - began_s
+    seen.cpu_s = after.user + after.system - before.user - before.system
+    seen.add_window(_status(street.home))
+    return seen
+
+
+def _status(home: Path) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads((home / STATUS).read_text())
+    return status
+
+
+def _report(seen: Seen, log: str) -> None:
+    print(f"{'camera':12}{'looked':>8}{'skipped':>9}{'late p50':>10}{'late p99':>10}  ms, worst window")
+    for name in sorted(seen.looked):
+        print(
+            f"{name:12}{seen.looked[name]:8}{seen.skipped[name]:9}"
+            f"{seen.late_p50_ms[name]:10.0f}{seen.late_p99_ms[name]:10.0f}"
+        )
+    even = min(seen.looked.values()) / max(seen.looked.values())
+    print(f"fewest looks / most   {even:.2f} (goal {_GOAL}: {'met' if even >= _GOAL else 'MISSED'})")
+    print(f"inference p50         {seen.detect_p50_ms:.1f} ms; health says {sorted(seen.causes)}")
+    for phase in ("start", "update", "end", "start|update|end"):
+        _report_late(phase, _late_ms(log, phase))
+    warm = [(at_s, mb) for at_s, mb in seen.memory if at_s >= min(_WARM_S, seen.memory[-1][0] / 2)]
+    slope = np.polyfit([at_s for at_s, _ in warm], [mb for _, mb in warm], 1)[0] * 3600
+    print(f"memory                {warm[0][1]:.0f} to {warm[-1][1]:.0f} MB, slope {slope:+.1f} MB/h")
+    share = 100 * seen.cpu_s / seen.took_s
+    print(f"CPU                   {share:.0f} % of one core over {seen.took_s / 60:.1f} min")
+
+
+def _report_late(phase: str, ordered_ms: list[int]) -> None:
+    if not ordered_ms:
+        return
+    p50, p99 = (ordered_ms[min(int(len(ordered_ms) * share), len(ordered_ms) - 1)] for share in (0.5, 0.99))
+    print(
+        f"frame to outbox       {phase}: {len(ordered_ms)}, p50 {p50} ms, p99 {p99} ms, worst {ordered_ms[-1]}"
+    )
+
+
+def _late_ms(log: str, phase: str) -> list[int]:
+    return sorted(int(found[3]) for found in _EVENT.finditer(log) if found[2] in phase.split("|"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--cameras", type=int, default=8)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
