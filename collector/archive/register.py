@@ -89,6 +89,7 @@ class KnownCertificate:
     expires: datetime
     ended: Ended | None
     successor: str | None
+    machine: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +245,7 @@ class Register:
         was signed before the renewal.
         """
         rows = self._database.execute(
-            "SELECT pem FROM certificates WHERE site = ? AND ended IS NOT ? ORDER BY issued_us DESC",
+            "SELECT pem FROM certificates WHERE site = ? AND ended IS NOT ? ORDER BY issued_us DESC, rowid DESC",
             (site, Ended.REVOKED),
         )
         return tuple(pem for (pem,) in rows)
@@ -329,11 +330,18 @@ class Register:
         return SiteStatus(row[0]) if row else None
 
 
-_KNOWN = "SELECT site, serial, pem, issued_us, expires_us, ended, successor FROM certificates"
+_KNOWN = "SELECT site, serial, pem, issued_us, expires_us, ended, successor, machine FROM certificates"
 
 
 def _known(*row: Any) -> KnownCertificate:
-    site, serial, pem, issued, expires, ended, successor = row
+    site, serial, pem, issued, expires, ended, successor, machine = row
     return KnownCertificate(
-        site, serial, pem, moment(issued), moment(expires), Ended(ended) if ended else None, successor
+        site,
+        serial,
+        pem,
+        moment(issued),
+        moment(expires),
+        Ended(ended) if ended else None,
+        successor,
+        machine,
     )

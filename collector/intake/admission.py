@@ -55,6 +55,7 @@ class Denied(StrEnum):
     NO_CERTIFICATE = "no-certificate"  # a renewal without one of this authority's
     REVOKED = "revoked"  # its site was shut out
     SUPERSEDED = "superseded"  # another key was given this site: a second box, or a copied card
+    OTHER_MACHINE = "other-machine"  # by its own word not the box that was enrolled
     TOO_LATE = "too-late"  # expired for longer than the grace
 
 
@@ -102,10 +103,8 @@ class Admission:
                 key = fingerprint(request_key(asked.request_pem))
                 if old.ended is not None:
                     return self._again(old, key, now)
-                if now > old.expires + RENEW_GRACE:
-                    return Denied.TOO_LATE
-                if key == fingerprint(public_key_of(old.pem)):
-                    return Denied.BAD_REQUEST  # a renewal that keeps the key renews nothing
+                if why := _why_not(old, asked, key, now):
+                    return why
                 row = self._issue(old.site, asked, now)
             except RequestRefusedError:
                 return Denied.BAD_REQUEST
@@ -181,3 +180,14 @@ class Admission:
             broker_port=self.broker_port,
             now=now,
         )
+
+
+def _why_not(old: KnownCertificate, asked: RenewalRequest, key: str, now: datetime) -> Denied | None:
+    """What speaks against renewing a certificate in force."""
+    if old.machine and asked.machine and old.machine != asked.machine:
+        return Denied.OTHER_MACHINE
+    if now > old.expires + RENEW_GRACE:
+        return Denied.TOO_LATE
+    if key == fingerprint(public_key_of(old.pem)):
+        return Denied.BAD_REQUEST  # a renewal that keeps the key renews nothing
+    return None

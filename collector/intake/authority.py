@@ -130,8 +130,8 @@ class Authority:
     ) -> bytes:
         """List the serials (hexadecimal) that are no longer good, for the broker to read.
 
-        The broker keeps every list it ever read and OpenSSL goes by the newest, to the second: the
-        new one is dated after the one `before`, however quickly they follow each other.
+        The broker keeps every list it ever read and OpenSSL goes by the newest. Which of two with one
+        date it takes is its own affair: the new one is always dated after the one `before`.
         """
         made = now - BACKDATED
         if before is not None:

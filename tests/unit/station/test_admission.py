@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from collector.archive.register import Register, Site, SiteExists, SiteStatus, SiteUnknown
@@ -20,6 +22,8 @@ from shared.enrolment import (
     Code,
     Hello,
     HelloAnswer,
+    Petition,
+    RenewalRequest,
     client_proof,
     server_proof,
 )
@@ -165,3 +169,82 @@ def test_a_failure_in_the_middle_leaves_the_code_unused(
         with pytest.raises(OSError, match="power"):
             door.certificate(request(code), NOW)
     assert isinstance(door.certificate(request(code), NOW), CertificateAnswer)
+
+
+# ---- renewal -----------------------------------------------------------------------------------
+
+
+def der(answer: CertificateAnswer) -> bytes:
+    certificate = x509.load_pem_x509_certificate(answer.certificate_pem.encode())
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
+def renewal(key: ec.EllipticCurvePrivateKey | None = None, machine: str = "") -> RenewalRequest:
+    pem = request_for(key or ec.generate_private_key(ec.SECP256R1()))
+    return RenewalRequest(request_pem=pem, machine=machine)
+
+
+@pytest.fixture
+def first(door: Admission, code: Code) -> CertificateAnswer:
+    answer = door.certificate(request(code), NOW)
+    assert isinstance(answer, CertificateAnswer)
+    return answer
+
+
+def test_a_renewal_leaves_one_certificate_in_force(door: Admission, first: CertificateAnswer) -> None:
+    answer = door.renewal(renewal(), der(first), NOW)
+    assert isinstance(answer, CertificateAnswer)
+    assert door.register.certificate_in_force(SITE) == answer.certificate_pem
+    assert door.register.keys_of(SITE) == (answer.certificate_pem, first.certificate_pem)
+
+
+def test_the_superseded_certificate_opens_only_its_own_answer_again(
+    door: Admission, first: CertificateAnswer
+) -> None:
+    asked = renewal()
+    answer = door.renewal(asked, der(first), NOW)
+    assert door.renewal(asked, der(first), NOW + timedelta(days=20)) == answer.model_copy(
+        update={"now": NOW + timedelta(days=20)}
+    )
+    assert door.renewal(renewal(), der(first), NOW) is Denied.SUPERSEDED
+    assert isinstance(answer, CertificateAnswer)
+    assert isinstance(door.renewal(renewal(), der(answer), NOW), CertificateAnswer)
+    assert door.renewal(asked, der(first), NOW) is Denied.SUPERSEDED, "its successor is superseded itself"
+
+
+def test_a_renewal_keeps_neither_the_key_nor_another_machine(door: Admission, code: Code) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    asked = request(code, key).model_copy(update={"machine": "a" * 16})
+    first = door.certificate(asked, NOW)
+    assert isinstance(first, CertificateAnswer)
+    assert door.renewal(renewal(key), der(first), NOW) is Denied.BAD_REQUEST
+    assert door.renewal(renewal(machine="b" * 16), der(first), NOW) is Denied.OTHER_MACHINE
+    assert isinstance(door.renewal(renewal(machine="a" * 16), der(first), NOW), CertificateAnswer)
+
+
+def test_what_a_site_signed_before_it_was_shut_out_is_believed_no_more(
+    door: Admission, first: CertificateAnswer
+) -> None:
+    renewed = door.renewal(renewal(), der(first), NOW)
+    assert isinstance(renewed, CertificateAnswer)
+    door.register.revoke(SITE, NOW)
+    assert door.register.keys_of(SITE) == ()
+    assert door.renewal(renewal(), der(renewed), NOW) is Denied.REVOKED
+    assert door.renewal(renewal(), der(first), NOW) is Denied.REVOKED
+    assert door.renewal(renewal(), None, NOW) is Denied.NO_CERTIFICATE
+
+
+def test_the_database_itself_refuses_a_second_certificate_in_force(
+    door: Admission, first: CertificateAnswer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Register, "_end_certificates", lambda *_, **__: None)
+    with pytest.raises(sqlite3.IntegrityError):
+        door.renewal(renewal(), der(first), NOW)
+    assert door.register.certificate_in_force(SITE) == first.certificate_pem
+
+
+def test_the_same_petition_is_given_the_same_certificate(door: Admission) -> None:
+    asked = Petition(request_pem=request_for(ec.generate_private_key(ec.SECP256R1())))
+    pem = door.petition(asked, SITE, NOW)
+    assert door.petition(asked, SITE, NOW + timedelta(hours=1)) == pem
+    assert door.register.enrolled_sites() == {SITE}
