@@ -245,7 +245,8 @@ class Register:
         was signed before the renewal.
         """
         rows = self._database.execute(
-            "SELECT pem FROM certificates WHERE site = ? AND ended IS NOT ? ORDER BY issued_us DESC, rowid DESC",
+            "SELECT pem FROM certificates WHERE site = ? AND ended IS NOT ?"
+            " ORDER BY issued_us DESC, rowid DESC",
             (site, Ended.REVOKED),
         )
         return tuple(pem for (pem,) in rows)
