@@ -6,6 +6,11 @@ frames. And while the street is quiet, key frames will do, if the stream would t
 its packets that somebody passes between two of them: with a variable bit rate a quiet picture costs
 some hundred bytes and a moving one thousands. At a constant bit rate (measured: 400 kbit/s, a little
 noise) quiet pictures are as large as busy ones, and a motorcycle would pass unseen.
+
+Measured (`tests.bench.cameras.decode --events`): of 46 events after quiet mode one was not told; the median was
+told when full decoding told it, the latest 2.0 s later and one 1.0 s sooner. The one lost is
+a small car among three which full decoding, begun a picture later, tells or not as well: over five such
+beginnings each told 14. The reader costs 0.10 s a minute instead of 0.23 while it is quiet.
 """
 
 from __future__ import annotations
