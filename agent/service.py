@@ -52,6 +52,7 @@ from shared.systemd import notify
 log = logging.getLogger(__name__)
 
 _VISION_DEADLINE_S = 60.0  # the slowest inference known on a Pi 4 is 0.4 s; eight cameras, and a margin
+_FAULTY_DEADLINE_S = 600.0  # a thread that turns but fails each time does nothing; a full disk may last
 _UPLINK_DEADLINE_S = 60.0  # a full disk may hold a commit for seconds, never for a minute
 _TICK_S = 1.0
 
@@ -246,6 +247,8 @@ class Agent:
         return (
             WatchedThread("vision", lambda: self._watch.mark_s, _VISION_DEADLINE_S),
             WatchedThread("uplink", lambda: self._publisher.mark_s, _UPLINK_DEADLINE_S),
+            WatchedThread("frames", lambda: self._watch.done_s, _FAULTY_DEADLINE_S),
+            WatchedThread("outbox", lambda: self._publisher.done_s, _FAULTY_DEADLINE_S),
         )
 
     def _camera(self, entry: CameraEntry) -> _Camera:

@@ -118,7 +118,7 @@ class Watch:
         self._still_due_s = clock.monotonic() + PERIOD_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vision", daemon=True)
-        self.mark_s = clock.monotonic()
+        self.mark_s = self.done_s = clock.monotonic()  # done: a round without a fault
         self.events = 0
 
     def start(self) -> None:
@@ -248,9 +248,10 @@ class Watch:
             self._arrived.clear()
             try:
                 while self.round() and not self._stop.is_set():
-                    self.mark_s = self._clock.monotonic()
+                    self.mark_s = self.done_s = self._clock.monotonic()
                     self.tick()
                 self.tick()
+                self.done_s = self._clock.monotonic()
             except Exception:
                 log.exception("a look failed")
                 self._stop.wait(_TICK_S)

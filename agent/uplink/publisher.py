@@ -85,7 +85,7 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
         self.problem = "connecting"
         self.wishes = Wishes()
-        self.mark_s = clock.monotonic()
+        self.mark_s = self.done_s = clock.monotonic()  # done: a step without a fault
 
     def start(self) -> None:
         self._wire.start()
@@ -121,6 +121,7 @@ class Publisher:
             self._outbox.arrived.clear()
             try:
                 self.step()
+                self.done_s = self._clock.monotonic()
             except Exception:
                 log.exception("uplink step failed")
                 self._stop.wait(_TICK_S)

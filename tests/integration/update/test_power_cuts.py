@@ -1,4 +1,4 @@
-"""Whenever the power goes during an update, a version that starts is in force; the next start ends it well."""
+"""Whenever the power goes during an update, a version that starts is in force, and the next start ends it."""
 
 from __future__ import annotations
 
