@@ -227,7 +227,7 @@ class Pipeline:
         `living`: the last message of each of this camera's events that never ended.
         """
         left = dict(living)
-        for thing in remembered:
+        for thing in remembered[: self._tuning.still.most]:
             track = self._still.recall(thing, now, clock.monotonic_s)
             event = left.pop(thing.event_id, None) if thing.event_id else None
             if event is not None:

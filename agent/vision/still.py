@@ -39,6 +39,7 @@ class StillTuning:
     same_place: float = 0.5  # overlap; a neighbour in a row of motorbikes has .3 and less
     part_of_place: float = 0.8  # of the smaller box in the larger: half hidden is still there
     part_size: float = 0.3  # and no smaller than this share of the other
+    touching: float = 0.15  # overlap; less has left: a box that breathes or takes in a neighbour has more
     left_looks: int = 5  # in a row away from its place: a box that leaps in a headlight comes back
     left_s: float = 0.9  # and for so long
     empty_s: float = 600.0  # seen empty for so long: a model that blinks finds it sooner
@@ -90,6 +91,20 @@ class _Still:
         return self.track.family == _PERSON
 
 
+@dataclass(slots=True)
+class _Sighting:
+    """Detections at one place, whoever they belong to."""
+
+    family: str
+    box: Box
+    first_s: float
+    seen_s: float
+    looks: int = 1
+
+    def is_lasting(self, tuning: StillTuning) -> bool:
+        return self.looks >= tuning.settled_looks and self.seen_s - self.first_s >= tuning.settled_s
+
+
 class StillMemory:
     """One per camera; stands between the tracker and the events."""
 
@@ -97,7 +112,8 @@ class StillMemory:
         self._tuning = tuning or StillTuning()
         self._found: dict[int, _Still] = {}  # by the tracker's number
         self._vacant: list[_Still] = []  # remembered, and nobody found there now
-        self._born_at_place: dict[int, bool] = {}  # live tracks that are no still thing
+        self._born_at: dict[int, Box | None] = {}  # live tracks that are no still thing: in whose place
+        self._sightings: list[_Sighting] = []
         self._recalled = 0
 
     def update(
@@ -114,7 +130,8 @@ class StillMemory:
                 still = self._settled(track, at_s, gone)
             live.append(self._judged(still, track, at_s) if still else self._guarded(track))
         numbers = {track.number for track in tracks.live}
-        self._born_at_place = {n: born for n, born in self._born_at_place.items() if n in numbers}
+        self._born_at = {n: place for n, place in self._born_at.items() if n in numbers}
+        self._sight(detections, at_s)
         boxes = [track.box for track in tracks.live if not track.missed]
         gone += self._forgotten(detections, boxes, at_s, good_light=good_light)
         return Stood(tuple(live), tuple(gone), tuple(resting))
@@ -122,7 +139,7 @@ class StillMemory:
     def pause(self, tracks: tuple[Track, ...]) -> Stood:
         """The stream is lost or we stop: what stands will still stand; what moves is gone."""
         gone, resting = self._lost(tracks)
-        self._found, self._born_at_place = {}, {}
+        self._found, self._born_at = {}, {}
         return Stood((), tuple(gone), tuple(resting))
 
     def expired(self, at_s: float) -> tuple[Track, ...]:
@@ -181,12 +198,14 @@ class StillMemory:
 
     def _recognised(self, track: Track) -> _Still | None:
         """Which remembered thing is this newcomer? None for one that moves, or is not sure yet."""
-        if track.moved or track.missed or track.looks < self._tuning.settled_looks:
+        hop = self._is_hop(track)
+        if (track.moved and not hop) or track.missed or track.looks < self._tuning.settled_looks:
             return None
         fitting = [
             still
             for still in self._vacant
-            if self._is_at(still, track.family, track.anchor) and self._is_at(still, track.family, track.box)
+            if self._is_at(still, track.family, track.box)
+            and (hop or self._is_at(still, track.family, track.anchor))
         ]
         if not fitting:
             return None
@@ -246,23 +265,53 @@ class StillMemory:
 
     def _guarded(self, track: Track) -> Track:
         """One that is no still thing; a box that leaps between things that stand has not moved."""
-        if track.number not in self._born_at_place:
-            self._born_at_place[track.number] = self._is_anywhere(track.family, track.box)
+        if track.number not in self._born_at:
+            self._born_at[track.number] = self._place_of(track.family, track.box)
         return replace(track, moved=False) if self._is_hop(track) else track
 
     def _is_hop(self, track: Track) -> bool:
+        place = self._born_at.get(track.number)
         return (
             track.moved
-            and self._born_at_place.get(track.number, False)
-            and self._is_anywhere(track.family, track.box)
+            and place is not None
+            and (
+                place.overlap(track.box) >= self._tuning.touching
+                or self._is_anywhere(track.family, track.box)
+            )
         )
 
     def _is_away(self, still: _Still, track: Track) -> bool:
         return (
             not self._is_at(still, track.family, track.box)
+            and still.place.overlap(track.box) < self._tuning.touching
             and has_left(still.place, track.box)
             and not self._is_anywhere(track.family, track.box)
         )
+
+    def _place_of(self, family: str, box: Box) -> Box | None:
+        """Where something of this family stands, or was seen again and again, partly under this box."""
+        for still in (*self._found.values(), *self._vacant):
+            if not still.free and still.track.family == family and _touch(still.place, box):
+                return still.place
+        for one in self._sightings:
+            if one.family == family and one.is_lasting(self._tuning) and _touch(one.box, box):
+                return one.box
+        return None
+
+    def _sight(self, detections: Sequence[Detection], at_s: float) -> None:
+        """Too doubtful for a track that lasts, seen at one place again and again: it stands there too."""
+        tuning = self._tuning
+        for found in detections:
+            family = FAMILY[found.kind]
+            for one in self._sightings:
+                if one.family == family and one.box.overlap(found.box) >= tuning.same_place:
+                    one.looks, one.seen_s = one.looks + 1, at_s
+                    break
+            else:
+                self._sightings.append(_Sighting(family, found.box, at_s, at_s))
+        self._sightings = [one for one in self._sightings if at_s - one.seen_s <= tuning.empty_s]
+        self._sightings.sort(key=lambda one: -one.seen_s)
+        del self._sightings[tuning.most :]
 
     def _is_anywhere(self, family: str, box: Box) -> bool:
         return any(
@@ -334,6 +383,10 @@ def _common(a: Box, b: Box) -> float:
     w = min(a.right, b.right) - max(a.x, b.x)
     h = min(a.bottom, b.bottom) - max(a.y, b.y)
     return max(w, 0.0) * max(h, 0.0)
+
+
+def _touch(place: Box, box: Box) -> bool:
+    return _common(place, box) > 0.1 * min(place.area, box.area)  # more than edges that meet
 
 
 def _towards(place: Box, box: Box, share: float) -> Box:
