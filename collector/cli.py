@@ -14,6 +14,8 @@ COMMANDS = (
     Command("account", "collector.commands.account", "help.collector.account"),
     Command("search", "collector.commands.search", "help.collector.search"),
     Command("agents", "collector.commands.agents", "help.collector.agents"),
+    Command("agent", "collector.commands.agent", "help.collector.agent"),
+    Command("alarm", "collector.commands.alarm", "help.collector.alarm"),
 )
 
 

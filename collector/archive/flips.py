@@ -96,6 +96,13 @@ def history(folder: StationFolder, site: str | None = None) -> list[Flip]:
         return [flip_of(row) for row in connection.execute(query, given)]
 
 
+def listened_until(folder: StationFolder) -> int | None:
+    """Return when somebody last looked; None: nobody ever has."""
+    with _read(folder) as connection:
+        row = connection.execute("SELECT mark_us FROM watch").fetchone()
+    return row[0] if row else None
+
+
 def flip_of(row: tuple[str, str, str, str, int]) -> Flip:
     site, camera, state, cause, at_us = row
     return Flip(site, camera, State(state), cause, at_us)
