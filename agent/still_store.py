@@ -3,7 +3,9 @@
 One SQLite file, `standing.db`, beside the outbox. The last message of every living event is kept from
 before it is told until after its end is told, so that `kill -9` leaves no event without an end. Places
 are kept once a minute if one came or went, every quarter of an hour if only time has passed: what a
-power cut costs is a minute of memory, and what the flash card is asked to write stays small.
+power cut costs is a minute of memory. Asked of the flash card in a day (`write_bytes` of /proc/self/io):
+15 MB for 300 events of three messages and an end, and 4 MB for a camera whose places change every ten
+minutes.
 """
 
 from __future__ import annotations
