@@ -16,6 +16,7 @@ from agent import zone_file
 from agent.cameras import credentials, guard, register
 from agent.cameras.attention import Attention
 from agent.cameras.camera_events import CameraEvents, HintMark
+from agent.cameras.clock_watch import ClockWatch
 from agent.cameras.follow import Followed, Follower
 from agent.cameras.frigate import Frigate, open_frigate
 from agent.cameras.listening import listeners
@@ -128,6 +129,7 @@ class Agent:
         self._detector = TimedDetector(open_detector(home, settings), self._clock)
         self._cameras = [self._camera(entry) for entry in entries]
         self._follower = Follower(home, [self._followed(camera) for camera in self._cameras], self._clock)
+        self._clock_watch = ClockWatch(home, self._clock, is_synchronised)
         self._listeners = self._listen()
         signer = identity.Signer(self._identity)
         speaker = Speaker(self._identity.site, uuid7, signer)
@@ -145,8 +147,9 @@ class Agent:
             ),
             heartbeat=(self._heartbeat, settings.heartbeat_s),
         )
+        self._watched_cameras = {camera.entry.name: self._watched(camera) for camera in self._cameras}
         self._watch = Watch(
-            [self._watched(camera) for camera in self._cameras],
+            list(self._watched_cameras.values()),
             self._outbox,
             self._clock,
             self._boot_id,
@@ -221,10 +224,12 @@ class Agent:
         if self._frigate:
             self._frigate.start()
         self._follower.start()
+        self._clock_watch.start()
 
     def _stop(self) -> None:
         for listener in self._listeners:
             listener.ask_to_stop()
+        self._clock_watch.stop()
         self._follower.stop()
         for camera in self._cameras:
             camera.stream.ask_to_stop()
@@ -304,7 +309,13 @@ class Agent:
 
     def _move(self, camera: _Camera, entry: CameraEntry) -> None:
         """The camera is elsewhere now, or a person has changed what the register says of it."""
+        is_elsewhere = (
+            entry.model_copy(update={"clock_offset_s": camera.entry.clock_offset_s}) != camera.entry
+        )
         camera.entry = entry
+        self._watched_cameras[entry.name].clock_offset_s = entry.clock_offset_s
+        if not is_elsewhere:
+            return  # its clock was measured again
         credential = credentials.load(self._home, entry.login_name)
         camera.stream.move_to(guard.detect_address(entry, credential, self._clock))
         if camera.pictures:

@@ -50,7 +50,7 @@ class CameraEntry(BaseModel):
     onvif_url: Url
     detect_url: Url
     picture_url: Url
-    clock_offset_s: float | None = None  # the camera's clock minus ours, when it was added
+    clock_offset_s: float | None = None  # the camera's clock minus ours, as last measured
     camera_events: Literal["auto", "on", "off"] = (
         "auto"  # listen to its own events; auto: unless it has one ear
     )
