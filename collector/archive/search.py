@@ -72,9 +72,9 @@ class Question:
     kinds: tuple[Kind, ...] = ()
     sites: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
-    colours: tuple[Colour, ...] = ()
     before: Cursor | None = None
     limit: int = 50
+    colours: tuple[Colour, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_PAGE:

@@ -16,7 +16,7 @@ from collector.archive.media import PictureUnreadableError
 from collector.archive.reading import DatabaseUnreadable, reading
 from collector.archive.records import PictureRecord, Refusal
 from collector.archive.search import Cursor, Question, Search, StoredEvent
-from shared.messages import CameraState, Kind, Phase
+from shared.messages import CameraState, Colour, Kind, Phase
 from tests import seed
 from tests.bench.console.search_speed import fill
 from tests.seed import Seen
@@ -139,14 +139,15 @@ def test_every_question_is_answered_by_an_index_without_scan_or_sort(
         asked: list[str] = []
         connection.set_trace_callback(asked.append)
         search = Search(connection, None)  # type: ignore[arg-type] # no picture is read here
-        for kinds, sites, cameras, since, before in itertools.product(
+        for kinds, sites, cameras, since, before, colours in itertools.product(
             ((), (Kind.PERSON,), (Kind.CAR, Kind.BUS)),
             ((), ("nha-ong-ba",)),
             ((), ("cong",)),
             (None, NOW),
             (None, cursor),
+            ((), (Colour.RED,)),
         ):
-            question = Question(since, since, kinds, sites, cameras, before)
+            question = Question(since, since, kinds, sites, cameras, before, colours=colours)
             search.page(question)
             search.count(question)
         search.event(UUID(int=1))
@@ -155,7 +156,7 @@ def test_every_question_is_answered_by_an_index_without_scan_or_sort(
         plans = {sql: _plan(connection, sql) for sql in asked if sql.startswith("SELECT")}
     assert len(plans) > 20
     for sql, plan in plans.items():
-        if "site = " in sql and "kind = " in sql:
+        if "site = " in sql and "kind = " in sql and "colour = " not in sql:
             assert any("events_by_camera_kind" in step for step in plan), sql
         whole_table = [step for step in plan if step.startswith("SCAN") and "(subquery" not in step]
         assert whole_table == [], sql
