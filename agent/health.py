@@ -63,6 +63,11 @@ KNOWN: dict[str, Severity] = {
     "model-unmeasured": Severity.PASSING,
     "clock-unsynchronised": Severity.PASSING,
     "disk-low": Severity.BROKEN,
+    "disk-worn": Severity.BROKEN,
+    "power-weak": Severity.BROKEN,
+    "power-throttled": Severity.PASSING,
+    "too-hot": Severity.PASSING,
+    "memory-growing": Severity.PASSING,
     "not-running": Severity.BROKEN,
 }
 

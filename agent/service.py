@@ -35,7 +35,7 @@ from agent.supervisor import Watched as WatchedThread
 from agent.supervisor import late
 from agent.update.runner import Places
 from agent.uplink import identity
-from agent.uplink.heartbeat import vitals
+from agent.uplink.heartbeat import Growth, vitals
 from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
 from agent.uplink.publisher import Line, Publisher
@@ -115,6 +115,7 @@ class Agent:
         self._home = home
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._growth = Growth(self._clock.monotonic())
         self._started_s = self._clock.monotonic()
         self._boot_id = boot_id()
         self._process = psutil.Process()
@@ -337,6 +338,7 @@ class Agent:
         waiting = self._outbox.waiting()
         body = vitals(self._process, self._home)
         oldest_s = now.timestamp() - waiting.oldest_us / 1e6 if waiting.oldest_us else None
+        growth_mb_h = self._growth.add(body.memory_mb, now_s)
         p50_ms = self._detector.p50_ms
         heartbeat = Heartbeat(
             site=self._identity.site,
@@ -359,6 +361,12 @@ class Agent:
             memory_mb=body.memory_mb,
             disk_free_mb=body.disk_free_mb,
             temperature_c=body.temperature_c,
+            undervoltage=body.power.undervoltage,
+            undervoltage_seen=body.power.undervoltage_seen,
+            throttled=body.power.throttled,
+            disk_worn=body.disk_worn,
+            memory_growth_mb_h=growth_mb_h,
+            causes=body.causes(growth_mb_h),
             cameras=(*(camera.told(now_s) for camera in self._cameras), *self._frigate_healths()),
         )
         self._write_status(heartbeat)

@@ -21,7 +21,8 @@ _OF_THE_BOX = {
     "broker-full", "not-authorised", "messages-refused", "not-enrolled",
     "certificate-expiring", "no-cameras", "camera-other", "camera-connecting", "model-missing",
     "model-changed", "model-unmeasured", "clock-unsynchronised", "disk-low", "not-running",
-    "zones-invalid", "zones-unknown-camera",
+    "zones-invalid", "zones-unknown-camera", "disk-worn", "power-weak", "power-throttled", "too-hot",
+    "memory-growing",
 }  # fmt: skip
 
 
