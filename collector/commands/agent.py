@@ -15,7 +15,7 @@ from collector.archive.standing import Standing, standings
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
 from collector.commands.agents import as_json, percent, say_whole
-from collector.console.wording import ago, duration, number, offset
+from collector.console.wording import ago, duration, gap, number, offset
 from shared.clock import SystemClock
 from shared.localtime import shown
 from shared.terminal import out
@@ -94,4 +94,4 @@ def _box(one: Standing, now: datetime) -> list[str]:
         if beat.disk_free_mb is not None:
             facts.append(("console.disk-free", f"{number(beat.disk_free_mb / 1024, 1)} GB"))
         facts += [("agent.remark", f"{why(code)} → {what_to_do(code)}") for code in beat.causes]
-    return [f"{text(key)}: {value}" for key, value in facts]
+    return [*(f"{text(key)}: {value}" for key, value in facts), *map(gap, report.holes)]

@@ -15,12 +15,14 @@ from collector.archive.schema import moment
 from collector.archive.standing import CameraStanding, Standing, by_hamlet, standings, whole
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
-from collector.console.wording import ago, number, offset, reason
+from collector.console.wording import ago, gap, number, offset, reason
 from shared.clock import SystemClock
 from shared.localtime import shown
 from shared.messages import CameraState
 from shared.terminal import out, say
 from shared.texts import both, text
+
+SHOWN_HOLES = 3  # of each site, the newest; all of them are in --json
 
 
 def agents(
@@ -86,7 +88,12 @@ def _row(one: Standing, now: datetime) -> tuple[str, ...]:
         _cameras(one),
         number(report.heartbeat.outbox_waiting) if report.heartbeat else "",
         offset(skew_s) if skew_s is not None else "",
-        "\n".join(f"{reason(refusal.reason)}: {refusal.count}" for refusal in report.refusals),
+        "\n".join(
+            (
+                *(f"{reason(refusal.reason)}: {refusal.count}" for refusal in report.refusals),
+                *map(gap, report.holes[:SHOWN_HOLES]),
+            )
+        ),
     )
 
 
@@ -134,6 +141,18 @@ def as_json(one: Standing, now: datetime) -> dict[str, Any]:
         "cameras": [_camera_as_json(camera) for camera in one.cameras],
         "outbox_waiting": beat.outbox_waiting if beat else None,
         "heartbeat": beat.model_dump(mode="json", exclude={"cameras"}) if beat else None,
+        "holes": [
+            {
+                "instance": hole.instance,
+                "reason": hole.reason,
+                "events": hole.events,
+                "thumbnails": hole.thumbnails,
+                "messages": hole.messages,
+                "since": hole.since.isoformat(),
+                "until": hole.until.isoformat(),
+            }
+            for hole in report.holes
+        ],
         "refusals": {
             refusal.reason: {
                 "count": refusal.count,
