@@ -16,6 +16,7 @@ COMMANDS = (
     Command("bench", "agent.commands.bench", "help.agent.bench"),
     Command("run", "agent.commands.run", "help.agent.run"),
     Command("doctor", "agent.commands.doctor", "help.agent.doctor"),
+    Command("update", "agent.commands.update", "help.agent.update"),
     Command("replay", "agent.commands.replay", "help.agent.replay"),
 )
 
