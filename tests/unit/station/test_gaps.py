@@ -56,6 +56,7 @@ def runs_of(database: sqlite_utils.Database) -> list[tuple[int, int]]:
     return [(first, last) for first, last in rows]
 
 
+@settings(deadline=None)  # a database each
 @given(said=st.lists(NUMBERS, max_size=80))
 def test_runs_are_those_of_the_set_in_any_order(said: list[int]) -> None:
     database = sqlite_utils.Database(memory=True)
@@ -195,7 +196,7 @@ def test_a_number_used_twice_is_kept_and_said(tmp_path: Path) -> None:
         assert database["messages"].count == 2
 
 
-@settings(max_examples=25)  # each makes two archives on disk
+@settings(max_examples=25, deadline=None)  # each makes two archives on disk
 @given(data=st.data())
 def test_any_order_of_arrival_gives_the_same_holes(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

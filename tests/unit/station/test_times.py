@@ -97,7 +97,7 @@ def test_whatever_a_box_says_gives_a_moment_that_can_be_shown(
     assert moment(settled.started_us) <= moment(settled.seen_us)
 
 
-@settings(max_examples=40)  # each makes an archive on disk
+@settings(max_examples=40, deadline=None)  # each makes an archive on disk
 @given(data=st.data())
 def test_any_order_of_arrival_gives_the_same_archive(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
