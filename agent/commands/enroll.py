@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from uuid6 import uuid7
 
-from agent.commands.run import AlreadyRunning, is_running
 from agent.settings import home
 from agent.uplink import identity, machine, stick
 from agent.uplink.enroll import StationAddress, obtain_papers
@@ -56,6 +55,8 @@ def enroll(
     if bundle is not None:
         _accept(folder, bundle, again=again)
         return
+    if not url:
+        raise typer.BadParameter("Missing argument 'url'.")
     ours = _enrolled(folder, StationAddress.parse(url), again=again)
     say("enroll.testing")
     _prove_the_way(ours, folder)
@@ -105,7 +106,11 @@ def _refuse_twice(folder: Path, *, again: bool) -> None:
 
 def _stop_first(folder: Path, before: Identity | None) -> None:
     """A running agent would go on in its old name, and be thrown off the broker by the test message."""
-    if before is not None and is_running(folder):
+    if before is None:
+        return
+    from agent.commands.run import AlreadyRunning, is_running  # here: it brings the whole agent along
+
+    if is_running(folder):
         raise AlreadyRunning
 
 
