@@ -146,7 +146,7 @@ def from_file(
 def to_ncnn(workshop: Workshop, name: str) -> Manifest:
     """Make the NCNN twin of an ONNX model in floats that is here already.
 
-    Raises ModelUnknown, ModelUnfit, ExtraMissing.
+    Raises ModelUnknown, ModelUnfit, ConverterMissing.
     """
     folder = folder_of(workshop.home, name)
     parent = Manifest.load(folder)
