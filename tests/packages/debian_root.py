@@ -122,6 +122,7 @@ def clean_root(folder: Path) -> Root:
         shutil.rmtree(making)
     folder.mkdir()
     subprocess.run(["tar", "-xf", CLEAN, "-C", folder], check=True)
+    folder.chmod(0o755)  # the tar has the mode of a temporary folder
     return Root(folder)
 
 
@@ -166,7 +167,7 @@ def keys(folder: Path) -> tuple[Path, Path]:
 class Rehearsal:
     """The steps in their order; each says what it proved."""
 
-    def __init__(self, folder: Path, patience_s: float) -> None:
+    def __init__(self, folder: Path, patience_s: float, *, reuse: bool) -> None:
         self.folder, self._patience_s = folder, patience_s
         self._private, public = keys(folder)
         self._stranger, _ = keys(Path(tempfile.mkdtemp(dir=folder)))
@@ -176,10 +177,14 @@ class Rehearsal:
             "0.9.1": ("agent",),
             "0.9.3": ("agent",),
         }.items():
-            build(version, public, *halves)
-        broken(deb("0.9.1"), "0.9.2")
+            if not reuse:
+                build(version, public, *halves)
+        if not reuse:
+            broken(deb("0.9.1"), "0.9.2")
         self.say("packages built")
         self.root = clean_root(folder / "root")
+        (self.root.folder / "etc/anninh-agent").mkdir()  # the installer's own key goes before the package's
+        shutil.copy(public, self.root.folder / "etc/anninh-agent/update-key.pem")
         self.agent = Running(self.root)
         self.say("clean Debian")
 
@@ -387,12 +392,13 @@ def main() -> None:
     parser.add_argument(
         "--patience", type=float, default=25, help="the updater's, in seconds; 300 in the field"
     )
+    parser.add_argument("--reuse", action="store_true", help="packages of the run before")
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "agent.log").write_bytes(b"")
     with tempfile.TemporaryDirectory(dir=BUILD) as name:
         folder = Path(name)
-        rehearsal = Rehearsal(folder, options.patience)
+        rehearsal = Rehearsal(folder, options.patience, reuse=options.reuse)
         camera, facts = start_camera(folder, "mat-khau")
         try:
             with Station(folder / "station") as station:
