@@ -367,7 +367,10 @@ class Agent:
             disk_worn=body.disk_worn,
             memory_growth_mb_h=growth_mb_h,
             causes=body.causes(growth_mb_h),
-            cameras=(*(camera.told(now_s) for camera in self._cameras), *self._frigate_healths()),
+            cameras=tuple(
+                health.model_copy(update={"last_event_at": self._watch.last_event_at.get(health.camera)})
+                for health in (*(camera.told(now_s) for camera in self._cameras), *self._frigate_healths())
+            ),
         )
         self._write_status(heartbeat)
         return heartbeat

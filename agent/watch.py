@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from statistics import median
 from typing import Protocol
 
@@ -120,6 +121,7 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="vision", daemon=True)
         self.mark_s = self.done_s = clock.monotonic()  # done: a round without a fault
         self.events = 0
+        self.last_event_at: dict[str, datetime] = {}  # by camera: when it last saw somebody
 
     def start(self) -> None:
         self._thread.start()
@@ -297,6 +299,7 @@ class Watch:
         if ours:
             ours.told(event)
         self.events += event.revision == 0
+        self.last_event_at[event.camera] = event.seen_at
         log.info(
             "event",
             extra={
@@ -305,6 +308,6 @@ class Watch:
                 "phase": event.phase.value,
                 "kind": event.kind.value,
                 "sequence": kept.sequence,
-            },
                 "late_ms": round(1000 * (self._clock.monotonic() - event.clock.monotonic_s)),
+            },
         )

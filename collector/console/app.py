@@ -41,6 +41,7 @@ def routes(console: Console) -> list[Route]:
         Route("/events/{event_id:uuid}/thumbnail.jpg", page(pages.thumbnail)),
         Route("/events/{event_id:uuid}/crop.jpg", page(pages.crop)),
         Route("/agents", page(pages.fleet)),
+        Route("/agents/{site}", page(pages.box)),
         Route("/login", page(auth.show_login)),
         Route("/login", page(auth.login), methods=["POST"]),
         Route("/password", page(auth.show_password)),

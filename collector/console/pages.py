@@ -15,7 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.archive.fleet import AgentReport, agents, titles
+from collector.archive import flips
+from collector.archive.fleet import AgentReport, titles
+from collector.archive.flips import State
 from collector.archive.gaps import Hole
 from collector.archive.media import PictureUnreadableError
 from collector.archive.search import (
@@ -28,6 +30,8 @@ from collector.archive.search import (
     StoredEvent,
     ThumbnailRef,
 )
+from collector.archive.standing import standings, whole
+from collector.archive.uptime import DAYS
 from collector.console.filters import Filter, quick_ranges
 from collector.console.view import Console
 from shared.errors import NeedsFixing
@@ -39,7 +43,7 @@ log = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(minutes=5)  # ten heartbeats: until liveness is judged, the least that is no lie
 _KEPT = "private, max-age=43200, immutable"  # a shift; the address names the hash, so it never goes stale
 _NOT_FOUND = 404
-_WORST_FIRST = ("silent", "camera", "never", "ok", "revoked")
+_CHANGES = 100  # of one site, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +158,8 @@ def _sent(
 
 def fleet(console: Console, request: Request) -> Response:
     now = console.clock.now()
-    judged = [(report, condition(report, now)) for report in agents(console.folder)]
-    reports = sorted(judged, key=lambda pair: _WORST_FIRST.index(pair[1]))
+    judged = standings(console.folder, now)
+    reports = [(one.report, condition(one.report, now, one.state)) for one in judged]
     in_force = [state for report, state in reports if report.status and state != "revoked"]
     beats = [report.heartbeat for report, _ in reports if report.heartbeat]
     return console.show(
@@ -169,16 +173,38 @@ def fleet(console: Console, request: Request) -> Response:
         waiting=sum(beat.outbox_waiting for beat in beats),
         refused=sum(refusal.count for report, _ in reports for refusal in report.refusals),
         CameraState=CameraState,
+        standing={one.report.site: one for one in judged},
+        whole=whole(console.folder, now),
     )
 
 
-def condition(report: AgentReport, now: datetime) -> str:
-    """Return one word for how a box is."""
+def box(console: Console, request: Request) -> Response:
+    """One site: how it is, what to do, and how it was."""
+    now, site = console.clock.now(), request.path_params["site"]
+    one = next((one for one in standings(console.folder, now) if one.report.site == site), None)
+    if one is None:
+        raise HTTPException(_NOT_FOUND)
+    changes = flips.history(console.folder, site)[-_CHANGES:]
+    return console.show(
+        request,
+        "box",
+        one=one,
+        condition=condition(one.report, now, one.state),
+        changes=changes[::-1],
+        days=DAYS,
+        whole=whole(console.folder, now),
+    )
+
+
+def condition(report: AgentReport, now: datetime, state: str = "") -> str:
+    """Return one word for how a box is; `state` as judged, where it was."""
     if report.status == "revoked":
         return "revoked"
     if report.heard_at is None or report.heartbeat is None:
         return "never"
-    if report.online is False or now - report.heard_at > SILENT_AFTER:
+    if state in (State.SILENT, State.DEAD, State.UNSTABLE):
+        return state
+    if not state and (report.online is False or now - report.heard_at > SILENT_AFTER):
         return "silent"
     if report.cameras_ok < len(report.heartbeat.cameras):
         return "camera"

@@ -13,7 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from collector.archive import troubles
 from collector.archive.folder import StationFolder
+from collector.archive.schema import moment
 from collector.archive.sessions import Session
 from collector.console import wording
 from collector.console.security import LANGUAGE_COOKIE, form_token
@@ -74,6 +76,9 @@ class Console:
             cause=lambda code: wording.cause(code, language),
             gap=lambda hole, dated=True: wording.gap(hole, language, dated=dated),
             reason=lambda code: wording.reason(code, language),
+            why=lambda code: troubles.why(code, language),
+            what_to_do=lambda code, camera="": troubles.what_to_do(code, camera, language),
+            at=moment,
             **facts,
         )
         return HTMLResponse(page, status, headers={"Content-Language": language})

@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from importlib.resources import files
 
+from collector.archive.flips import State
 from collector.console.filters import Filter, quick_ranges
-from collector.console.pages import _WORST_FIRST
 from shared.clock import SystemClock
 from shared.messages import Kind
 from shared.texts import catalogue
@@ -32,7 +32,11 @@ def test_every_text_of_a_page_is_in_the_catalogue() -> None:
 def test_every_word_a_page_chooses_by_a_code_is_in_the_catalogue() -> None:
     chosen = {
         *(f"console.quick-{name}" for name, _ in quick_ranges(Filter(), SystemClock().now())),
-        *(f"console.condition-{word}" for word in _WORST_FIRST),
+        *(
+            f"console.condition-{word}"
+            for word in ("ok", "camera", "silent", "dead", "unstable", "never", "revoked")
+        ),
+        *(f"liveness.state.{state}" for state in (*State, "never", "revoked")),
         *(
             f"console.error.{status}.{part}"
             for status in (400, 403, 404, 405, 500, 503)
