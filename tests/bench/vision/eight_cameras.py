@@ -152,9 +152,8 @@ def _report_late(phase: str, ordered_ms: list[int]) -> None:
     if not ordered_ms:
         return
     p50, p99 = (ordered_ms[min(int(len(ordered_ms) * share), len(ordered_ms) - 1)] for share in (0.5, 0.99))
-    print(
-        f"frame to outbox       {phase}: {len(ordered_ms)}, p50 {p50} ms, p99 {p99} ms, worst {ordered_ms[-1]}"
-    )
+    said = f"{phase}: {len(ordered_ms)}, p50 {p50} ms, p99 {p99} ms, worst {ordered_ms[-1]} ms"
+    print(f"frame to outbox       {said}")
 
 
 def _late_ms(log: str, phase: str) -> list[int]:
