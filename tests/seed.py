@@ -6,15 +6,25 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
 import uuid6
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from collector.archive import accounts
 from collector.archive.folder import StationFolder
 from collector.archive.media import ThumbnailPacks
-from collector.archive.records import EventRecord, HeartbeatRecord, PictureRecord, Record, Refusal
+from collector.archive.records import (
+    EventRecord,
+    HeartbeatRecord,
+    Number,
+    PictureRecord,
+    Record,
+    Refusal,
+    Seal,
+)
 from collector.archive.register import Register, Site, SiteStatus
 from collector.archive.store import Archive
 from collector.intake import foundation
@@ -32,6 +42,7 @@ from shared.messages import (
     Phase,
     Thumbnail,
 )
+from tests.station import Voice
 
 SOME_JPEG = b"\xff\xd8\xff\xe0 not looked into by the store \xff\xd9"
 
@@ -103,7 +114,7 @@ def passed(folder: StationFolder, seen: Iterable[Seen]) -> list[DetectionEvent]:
 def life(one: Seen) -> list[DetectionEvent]:
     event_id = UUID(str(uuid6.uuid7()))
     duration_s = one.path[-1].t if one.path else 0.0
-    return [
+    messages = [
         DetectionEvent(
             id=UUID(str(uuid6.uuid7())),
             event_id=event_id,
@@ -124,6 +135,14 @@ def life(one: Seen) -> list[DetectionEvent]:
         )
         for revision, phase in enumerate((Phase.START, Phase.END))
     ]
+    voice = _voice_of(one.site)
+    return [DetectionEvent.model_validate_json(voice.said(message)[0]) for message in messages]
+
+
+@cache
+def _voice_of(site: str) -> Voice:
+    """One outbox for each site, as long as the tests run."""
+    return Voice(ec.generate_private_key(ec.SECP256R1()))
 
 
 def _announced(one: Seen) -> Thumbnail | None:
@@ -141,8 +160,12 @@ def _announced(one: Seen) -> Thumbnail | None:
 def _records(one: Seen, messages: list[DetectionEvent]) -> Iterable[Record]:
     for message in messages:
         received_at = message.seen_at + timedelta(milliseconds=640)
-        body = message.model_dump_json().encode()
-        yield EventRecord(one.site, message.id, received_at, body, message, one.suspect)
+        assert message.chain
+        body, said = _voice_of(one.site).said(message)
+        previous = bytes.fromhex(message.chain.previous)
+        number = Number(said["instance"], int(said["sequence"]))
+        seal = Seal(number, said["signature"], hashlib.sha256(body).digest(), previous)
+        yield EventRecord(one.site, message.id, received_at, body, message, one.suspect, seal)
     if one.jpeg is not None and one.picture_came:
         picture_id = UUID(str(uuid6.uuid7()))
         received_at = one.at + timedelta(milliseconds=900)
