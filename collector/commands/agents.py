@@ -100,7 +100,8 @@ def _row(one: Standing, now: datetime) -> tuple[str, ...]:
 def _state(one: Standing, now: datetime) -> str:
     """State, since when, why, what to do."""
     code, camera = one.trouble
-    lines = [text(f"liveness.state.{one.state}")]
+    worst = one.worst
+    lines = [text(f"liveness.state.{worst.state if camera and worst else one.state}")]
     if code:
         since = one.trouble_since
         lines[0] += f" · {ago(since, now)}" if since else ""
