@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def _libraries(half: Half, architecture: str) -> tuple[Path, Path]:
     """Return the wheels of others, and all of them unpacked; both kept until the wishes change."""
     wanted = _requirements(half)
     digest = hashlib.sha256(
-        json.dumps([wanted, PLATFORMS[architecture], USELESS, "no pip"]).encode()
+        json.dumps([wanted, PLATFORMS[architecture], USELESS, "no pip, data"]).encode()
     ).hexdigest()[:12]
     wheels = BUILD / "wheels" / f"{half.name}-{architecture}-{digest}"
     libraries = BUILD / "libraries" / f"{half.name}-{architecture}-{digest}"
@@ -152,10 +153,30 @@ def _libraries(half: Half, architecture: str) -> tuple[Path, Path]:
     shutil.rmtree(unfinished, ignore_errors=True)
     here = ("--no-deps", "--no-compile", "--no-index", "--target", unfinished)
     _run(sys.executable, "-m", "pip", "install", "-q", *here, *for_them, *sorted(wheels.glob("*.whl")))
+    _add_data(unfinished, wheels)
     _slim(unfinished)
     _compile([unfinished])
     unfinished.rename(libraries)
     return wheels, libraries
+
+
+def _add_data(libraries: Path, wheels: Path) -> None:
+    """What a wheel puts beside its modules by absolute place (onvif-zeep's WSDL): pip's --target loses it."""
+    inside = f".data/data/lib/python{PYTHON}/site-packages/"
+    for wheel in wheels.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            found = [name for name in archive.namelist() if inside in name and not name.endswith("/")]
+            places = [name.partition(inside)[2] for name in found]
+            for name, place in zip(found, places, strict=True):
+                (_made((libraries / place).parent) / Path(place).name).write_bytes(archive.read(name))
+        if places:
+            record = next(libraries.glob(f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/RECORD"))
+            lines = [
+                line
+                for line in record.read_text().splitlines()
+                if not line.split(",")[0].endswith(tuple(places))
+            ]
+            record.write_text("\n".join([*lines, *(f"{place},," for place in places)]) + "\n")
 
 
 def _slim(libraries: Path) -> None:

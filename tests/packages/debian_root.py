@@ -123,6 +123,7 @@ def clean_root(folder: Path) -> Root:
     folder.mkdir()
     subprocess.run(["tar", "-xf", CLEAN, "-C", folder], check=True)
     folder.chmod(0o755)  # the tar has the mode of a temporary folder
+    (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
     return Root(folder)
 
 
