@@ -129,6 +129,7 @@ class MainPictures:
 def _decoded(codec: str, extradata: bytes | None, group: tuple[KeptPacket, ...], wanted: int) -> Image | None:
     """Decode from the key frame on, until the picture wanted comes out."""
     decoder = cast(VideoCodecContext, av.CodecContext.create(codec, "r"))
+    decoder.thread_count = 1  # threads that live for one picture each leave a heap behind
     if extradata:
         decoder.extradata = extradata
     for kept in (*group, None):

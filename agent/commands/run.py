@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from agent.service import Agent
+from agent.heaps import share_heaps
 from agent.settings import AgentSettings, home
 from shared import logs
 from shared.disk import held
@@ -24,6 +25,7 @@ class AlreadyRunning(NeedsFixing):
 def run() -> None:
     import cv2  # here: `is_running` is asked by commands that need no pictures
 
+    share_heaps()
     cv2.setNumThreads(1)  # pictures this small are not worth a pool that is woken for each of them
     folder = home()
     settings = AgentSettings.load(folder / "agent.toml")
