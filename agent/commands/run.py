@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.service import Agent
 from agent.heaps import share_heaps
+from agent.service import Agent
 from agent.settings import AgentSettings, home
 from shared import logs
 from shared.disk import held
