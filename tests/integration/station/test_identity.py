@@ -328,7 +328,8 @@ def test_two_boxes_with_one_card_are_noticed_and_a_box_that_starts_anew_is_not(
     assert not is_flagged(station, ours.site)
     with connected(ours), connected(ours):
         wait_until(lambda: is_flagged(station, ours.site))
-    assert "thẻ nhớ bị sao chép?" in station.command("agents")
+    shown = run([*COLLECTOR, "agents"], ANNINH_STATION=station.folder, COLUMNS=400)
+    assert "thẻ nhớ bị sao chép?" in shown.stdout
 
 
 def test_an_agent_refuses_to_start_on_another_machine(station: Station, tmp_path: Path) -> None:
