@@ -54,7 +54,8 @@ class Box:
         if w <= 0 or h <= 0:
             return 0.0
         common = w * h
-        return common / (self.area + other.area - common)
+        union = self.area + other.area - common
+        return min(common / union, 1.0) if union > 0 else 0.0  # boxes too small for a number have no area
 
     def rounded(self) -> Box:
         """Four decimals: a tenth of a pixel on a 1080p frame, and short on the wire."""
