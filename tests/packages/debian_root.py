@@ -33,7 +33,8 @@ OURS = "anninh-agent"
 _INCLUDED = "python3,openssl,adduser,util-linux,mosquitto,ca-certificates"
 _HOME = "var/lib/anninh-agent"
 _UPDATER = (
-    "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '/usr/lib/anninh-agent'); from agent.update import decide;"
+    "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '/usr/lib/anninh-agent');"
+    " from agent.update import decide;"
     " decide.PATIENCE_S = {patience}; from agent.update.runner import main; main()"
 )
 
