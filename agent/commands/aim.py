@@ -15,7 +15,7 @@ from agent.cameras.aim_server import AimServer
 from agent.cameras.masks import CameraMasks
 from agent.cameras.register import CameraEntry
 from agent.commands.cameras import entry_of
-from agent.commands.run import is_running
+from agent.only_one import is_running
 from agent.settings import AgentSettings, home
 from shared.clock import SystemClock
 from shared.errors import TryLater

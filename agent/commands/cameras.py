@@ -25,7 +25,7 @@ from agent.cameras.register import CameraEntry, Entries
 from agent.cameras.search import State, search
 from agent.cameras.stream import WrongPassword
 from agent.commands.enroll import make_home
-from agent.commands.run import is_running
+from agent.only_one import is_running
 from agent.settings import home
 from shared.clock import SystemClock
 from shared.errors import NeedsFixing, TryLater

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agent.commands.run import is_running
 from agent.examine import Examination, examine
 from agent.health import Severity
+from agent.only_one import is_running
 from agent.settings import AgentSettings, home
 from shared.clock import SystemClock, is_synchronised
 from shared.terminal import out, say

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from uuid6 import uuid7
 
+from agent.only_one import AlreadyRunning, is_running
 from agent.settings import home
 from agent.uplink import identity, machine, stick
 from agent.uplink.enroll import StationAddress, obtain_papers
@@ -108,8 +109,6 @@ def _stop_first(folder: Path, before: Identity | None) -> None:
     """A running agent would go on in its old name, and be thrown off the broker by the test message."""
     if before is None:
         return
-    from agent.commands.run import AlreadyRunning, is_running  # here: it brings the whole agent along
-
     if is_running(folder):
         raise AlreadyRunning
 
