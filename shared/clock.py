@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_ERROR = 5  # adjtimex(2): "the system clock is not synchronised"
 _TIMEX_BYTES = 256  # struct timex is 208 bytes on 64-bit Linux
 _libc = ctypes.CDLL(None)  # once: opening it makes a class, and every frame asks `is_synchronised`
@@ -38,6 +39,16 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return an aware moment as integer microseconds since 1970 UTC: what the databases keep."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(us: int) -> datetime:
+    """Return the UTC moment that `microseconds` made the number of."""
+    return _EPOCH + timedelta(microseconds=us)
 
 
 def boot_id() -> str:

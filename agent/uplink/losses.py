@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from shared.clock import moment
 from shared.messages import GapReason
 
 
@@ -48,8 +49,8 @@ def take(db: sqlite3.Connection, now: datetime) -> list[dict[str, Any]]:
 
 def _fields(row: dict[str, Any], now: datetime) -> dict[str, Any]:
     since_us, until_us = row.pop("since_us"), row.pop("until_us")
-    return {**row, "since": _moment(since_us, now), "until": _moment(until_us, now)}
-
-
-def _moment(us: int, unknown: datetime) -> datetime:
-    return datetime.fromtimestamp(us / 1e6, UTC) if us else unknown
+    return {
+        **row,
+        "since": moment(since_us) if since_us else now,
+        "until": moment(until_us) if until_us else now,
+    }

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 from agent.uplink import losses
 from agent.uplink.losses import Loss
 from agent.uplink.outbox_file import open_file, transaction
 from agent.uplink.reserve import Reserve
+from shared.clock import microseconds
 from shared.messages import (
     BootReport,
     Chain,
@@ -50,7 +52,7 @@ _UNWRITTEN_MOST = 200  # 6 MB with their pictures: what memory may hold while th
 _EVICTED_AT_ONCE = 20  # pictures, half a megabyte: a full disk must not be asked at every event
 
 Pictures = Mapping[Channel, bytes]  # by what they show: the object in its surroundings, or alone
-Signed = DetectionEvent | GapReport | BootReport
+Signed = TypeVar("Signed", DetectionEvent, GapReport, BootReport)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class Outbox:
         """Keep the enrolment's test message; it goes before everything else."""
         row = Row(test.id, Channel.TEST, test.model_dump_json().encode(), "", 0)
         with self._lock, transaction(self._db):
-            self._insert(row, _TEST_PRIORITY, _us(test.sent_at))
+            self._insert(row, _TEST_PRIORITY, microseconds(test.sent_at))
         self.arrived.set()
 
     def put_boot(self, boot_id: str, started_at: datetime, now: datetime) -> None:
@@ -171,7 +173,7 @@ class Outbox:
                 report = BootReport(
                     id=self._speaker.new_id(), site=self._speaker.site, boot_id=boot_id, started_at=started_at
                 )
-                self._put_signed(report, Channel.BOOT, _REPORT_PRIORITY, _us(now))
+                self._put_signed(report, Channel.BOOT, _REPORT_PRIORITY, microseconds(now))
         self.arrived.set()
 
     def report_losses(self, now: datetime) -> int:
@@ -180,7 +182,7 @@ class Outbox:
             lost = losses.take(self._db, now)
             for fields in lost:
                 report = GapReport(id=self._speaker.new_id(), site=self._speaker.site, **fields)
-                self._put_signed(report, Channel.GAP, _REPORT_PRIORITY, _us(now))
+                self._put_signed(report, Channel.GAP, _REPORT_PRIORITY, microseconds(now))
         self.arrived.set()
         return len(lost)
 
@@ -259,7 +261,7 @@ class Outbox:
             return self._put(event, pictures)
 
     def _put(self, event: DetectionEvent, pictures: Pictures) -> DetectionEvent:
-        made_us, subject = _us(event.seen_at), event.event_id
+        made_us, subject = microseconds(event.seen_at), event.event_id
         evict = _EVICT_UPDATE if event.phase is Phase.UPDATE else None
         size_bytes = self._size_bytes
         try:
@@ -277,7 +279,6 @@ class Outbox:
         except sqlite3.Error:
             self._size_bytes = size_bytes
             raise
-        assert isinstance(kept, DetectionEvent)  # noqa: S101 -- for mypy: what went in came out
         return kept
 
     def _put_signed(
@@ -380,9 +381,5 @@ class Outbox:
         self._unwritten.append((event, pictures))
         if len(self._unwritten) > _UNWRITTEN_MOST:
             oldest, lost = self._unwritten.popleft()
-            at_us = _us(oldest.seen_at)
+            at_us = microseconds(oldest.seen_at)
             self._never_written.append(Loss(GapReason.NOT_WRITTEN, 0, 0, 1, len(lost), at_us, at_us))
-
-
-def _us(moment: datetime) -> int:
-    return round(moment.timestamp() * 1e6)

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import ValidationError
 
@@ -18,7 +18,7 @@ from agent.uplink.outbox import Outbox, Row
 from agent.uplink.shaping import Cap, Turns
 from agent.uplink.window import Window
 from agent.uplink.wire import Answered, Connected, Disconnected, Said, Wire
-from shared.clock import Clock
+from shared.clock import Clock, microseconds
 from shared.localtime import Hours
 from shared.messages import Acknowledgement, CollectorState, Heartbeat, Wishes
 from shared.topics import COLLECTOR_STATE
@@ -150,7 +150,7 @@ class Publisher:
     def _send(self, now_s: float) -> None:
         """Newest first, with every fourth turn for what waited long, as far as window and cap allow."""
         now = self._clock.now()
-        span_us = _us(now - _RECENT), _us(now + _AHEAD)
+        span_us = microseconds(now - _RECENT), microseconds(now + _AHEAD)
         is_quiet = self._line.quiet_hours.hold(now)
         while self._window.room_bytes > 0 and self._cap.room(now_s) > 0:
             taken = self._window.ids
@@ -237,7 +237,3 @@ class Publisher:
         for message_id in (*word.stored, *word.refused):
             self._window.settled(message_id)
         self._set_problem("")
-
-
-def _us(moment: datetime) -> int:
-    return round(moment.timestamp() * 1e6)

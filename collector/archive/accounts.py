@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from collector.archive.schema import microseconds, moment
+from shared.clock import microseconds, moment
 from shared.errors import NeedsFixing
 from shared.identity import site_name
 

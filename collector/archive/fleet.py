@@ -9,7 +9,7 @@ from datetime import datetime
 from collector.archive.folder import StationFolder
 from collector.archive.gaps import Gaps, Hole
 from collector.archive.reading import reading
-from collector.archive.schema import moment
+from shared.clock import moment
 from shared.messages import CameraState, Heartbeat
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from collector.archive.numbering import CAME
-from collector.archive.schema import moment
+from shared.clock import moment
 from shared.messages import GapReason
 
 UNEXPLAINED = "unexplained"

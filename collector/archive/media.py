@@ -29,7 +29,7 @@ from io import FileIO
 from pathlib import Path
 from uuid import UUID
 
-from collector.archive.schema import microseconds
+from shared.clock import microseconds
 from shared.disk import sync_folder
 from shared.messages import MAX_THUMBNAIL_BYTES
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlite_utils
 
-from collector.archive.schema import microseconds, moment
+from shared.clock import microseconds, moment
 from shared.enrolment import CODE_LIFETIME, MAX_TRIES, Code
 from shared.errors import NeedsFixing
 

@@ -10,7 +10,6 @@ Times are integers, microseconds since 1970 UTC (`…_us`): they sort, compare a
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlite_utils
@@ -205,15 +204,6 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     """,
 )
-
-
-def microseconds(moment: datetime) -> int:
-    """Return an aware moment as integer microseconds since 1970 UTC."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def moment(us: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 
 
 def open_database(path: Path, migrations: tuple[str, ...]) -> sqlite_utils.Database:

@@ -22,7 +22,7 @@ from collector.archive.folder import StationFolder
 from collector.archive.gaps import Gaps, Hole
 from collector.archive.media import PictureUnreadableError, ThumbnailPacks
 from collector.archive.reading import reading
-from collector.archive.schema import microseconds, moment
+from shared.clock import microseconds, moment
 from shared.messages import ClockQuality, Colour, DetectionEvent, Kind, Phase
 from shared.topics import Channel
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import sqlite_utils
 
-from collector.archive.schema import microseconds
+from shared.clock import microseconds
 
 IDLE = timedelta(hours=12)  # a night shift in which nothing happened must not end at the login page
 ABSOLUTE = timedelta(hours=24)  # a duty lasts a day and a night: who relieves it signs in as himself

@@ -10,7 +10,7 @@ from collector.archive import troubles, uptime
 from collector.archive.fleet import AgentReport, agents
 from collector.archive.flips import Flip, State, Subject
 from collector.archive.folder import StationFolder
-from collector.archive.schema import microseconds, moment
+from shared.clock import microseconds, moment
 from shared.messages import CameraHealth, CameraState
 
 _UNJUDGED = timedelta(minutes=10)  # a station that never judged: silent by the same limit

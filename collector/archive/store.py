@@ -26,8 +26,8 @@ from collector.archive.records import (
     StateRecord,
     TestRecord,
 )
-from collector.archive.schema import microseconds
 from collector.archive.times import settle
+from shared.clock import microseconds
 from shared.messages import ClockQuality, ClockReading, DetectionEvent
 from shared.topics import Channel
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from collector.archive.schema import microseconds
+from shared.clock import microseconds
 from shared.messages import ClockQuality, DetectionEvent
 
 _LONGEST_UPTIME_S = 1e9  # 31 years: more is no uptime

@@ -10,13 +10,12 @@ import typer
 from collector.archive import flips as book
 from collector.archive.folder import StationFolder
 from collector.archive.register import SiteUnknown
-from collector.archive.schema import moment
 from collector.archive.standing import Standing, standings
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
 from collector.commands.agents import as_json, percent, say_whole
 from collector.console.wording import ago, duration, gap, number, offset
-from shared.clock import SystemClock
+from shared.clock import SystemClock, moment
 from shared.localtime import shown
 from shared.terminal import out
 from shared.texts import both, text

@@ -11,12 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.archive.folder import StationFolder
-from collector.archive.schema import moment
 from collector.archive.standing import CameraStanding, Standing, by_hamlet, standings, whole
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
 from collector.console.wording import ago, gap, number, offset, reason
-from shared.clock import SystemClock
+from shared.clock import SystemClock, moment
 from shared.localtime import shown
 from shared.messages import CameraState
 from shared.terminal import out, say

@@ -15,12 +15,11 @@ from starlette.responses import HTMLResponse, Response
 
 from collector.archive import troubles
 from collector.archive.folder import StationFolder
-from collector.archive.schema import moment
 from collector.archive.sessions import Session
 from collector.console import wording
 from collector.console.security import LANGUAGE_COOKIE, form_token
 from collector.settings import StationSettings
-from shared.clock import Clock
+from shared.clock import Clock, moment
 from shared.localtime import VIETNAM, shown
 from shared.texts import Language, text
 

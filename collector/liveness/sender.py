@@ -14,10 +14,10 @@ from collector.archive import flips as book
 from collector.archive.fleet import titles
 from collector.archive.flips import Flip, State
 from collector.archive.folder import StationFolder
-from collector.archive.schema import microseconds, moment, open_database
+from collector.archive.schema import open_database
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.liveness import queue
-from shared.clock import Clock
+from shared.clock import Clock, microseconds, moment
 from shared.errors import NeedsFixing
 from shared.localtime import shown
 from shared.texts import Language, text

@@ -12,7 +12,7 @@ from collector.archive import flips as book
 from collector.archive.flips import Flip, State, Subject
 from collector.archive.folder import StationFolder
 from collector.archive.reading import reading
-from collector.archive.schema import microseconds, open_database
+from collector.archive.schema import open_database
 from collector.liveness import queue
 from collector.liveness.judge import (
     OUTAGE_US,
@@ -26,7 +26,7 @@ from collector.liveness.judge import (
     judge,
     judge_camera,
 )
-from shared.clock import Clock
+from shared.clock import Clock, microseconds
 from shared.messages import Heartbeat
 
 log = logging.getLogger(__name__)

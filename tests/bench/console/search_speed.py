@@ -22,8 +22,8 @@ from pathlib import Path
 import uuid6
 
 from collector.archive.folder import StationFolder
-from collector.archive.schema import microseconds
 from collector.archive.search import Question, Search
+from shared.clock import microseconds
 from shared.messages import Kind
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)

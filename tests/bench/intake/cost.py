@@ -20,9 +20,10 @@ from collector.archive import chain
 from collector.archive.gaps import Gaps
 from collector.archive.media import ThumbnailPacks
 from collector.archive.records import EventRecord
-from collector.archive.schema import ARCHIVE_MIGRATIONS, microseconds, open_database
+from collector.archive.schema import ARCHIVE_MIGRATIONS, open_database
 from collector.archive.store import Archive
 from collector.intake.ingest import Delivery, Standing, Terms, ingest
+from shared.clock import microseconds
 from shared.messages import DetectionEvent
 from shared.signing import is_signed
 from tests.station import Voice, an_event

@@ -21,9 +21,10 @@ from pydantic import SecretStr
 from collector.archive import flips as book
 from collector.archive.flips import Flip, State
 from collector.archive.folder import StationFolder
-from collector.archive.schema import microseconds, open_database
+from collector.archive.schema import open_database
 from collector.liveness import metrics, queue
 from collector.liveness.sender import AlarmAddressInvalid, Sender, target_name
+from shared.clock import microseconds
 from tests import seed
 from tests.conftest import free_port
 from tests.fakes import NOON, FakeClock

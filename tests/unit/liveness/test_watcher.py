@@ -11,9 +11,9 @@ import pytest
 from collector.archive import flips as book
 from collector.archive.flips import State
 from collector.archive.folder import StationFolder
-from collector.archive.schema import microseconds
 from collector.liveness import queue
 from collector.liveness.watcher import Watcher
+from shared.clock import microseconds
 from shared.messages import CameraState
 from tests import seed
 from tests.fakes import NOON, FakeClock

@@ -17,8 +17,9 @@ import uuid6
 
 from collector.archive.media import ThumbnailPacks
 from collector.archive.records import EventRecord, PictureRecord, Record, Refusal, StateRecord
-from collector.archive.schema import ARCHIVE_MIGRATIONS, microseconds, open_database
+from collector.archive.schema import ARCHIVE_MIGRATIONS, open_database
 from collector.archive.store import Archive, Outcome
+from shared.clock import microseconds
 from shared.messages import AgentState, DetectionEvent, Phase
 from tests.station import a_picture, an_event, announced
 

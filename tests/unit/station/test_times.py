@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.archive.records import BootRecord, EventRecord, Number, Seal
-from collector.archive.schema import microseconds, moment
 from collector.archive.times import settle
+from shared.clock import microseconds, moment
 from shared.messages import BootReport, ClockQuality, ClockReading, DetectionEvent, Phase
 from tests.station import an_event
 from tests.unit.station.test_gaps import an_archive
