@@ -253,6 +253,19 @@ class CameraHealth(BaseModel):
     frames_skipped: Annotated[int, Field(ge=0)] = 0  # wanted, but the detector was elsewhere
 
 
+class ConfigurationReport(BaseModel):
+    """What an agent does of the station's `shared.configuration.Configuration`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    revision: Annotated[int, Field(ge=0)] = 0  # the newest it was told; 0: nothing yet
+    sha256: Sha256 | None = None  # of that one; None: never told anything
+    in_force: bool = True  # False: it has errors, and the one before is still obeyed
+    errors: Annotated[
+        tuple[Annotated[str, StringConstraints(max_length=300)], ...], Field(max_length=16)
+    ] = ()  # in words, Vietnamese and English
+
+
 class Heartbeat(BaseModel):
     """I am here, and how I feel. Newest wins; never kept in the outbox."""
 
@@ -286,6 +299,8 @@ class Heartbeat(BaseModel):
     memory_growth_mb_h: float | None = None  # of this program, over its run
     causes: Annotated[tuple[Annotated[str, StringConstraints(max_length=64)], ...], Field(max_length=16)] = ()
     cameras: Annotated[tuple[CameraHealth, ...], Field(max_length=64)] = ()
+    configuration: ConfigurationReport = ConfigurationReport()
+    paused_by_household: bool = False  # wholly; a camera alone says so in its `cause`
 
 
 class AgentState(BaseModel):

@@ -26,6 +26,8 @@ class Channel(StrEnum):
     TEST = "test"  # the enrolment's proof that the way is open from end to end
     GAP = "gap"  # what will never come, in the site's own words
     BOOT = "boot"  # when the clock was first right
+    REPLY = "reply"  # what became of a command
+    FRAME = "frame"  # the picture of a test frame
     HEARTBEAT = "hb"
     STATE = "state"
 
@@ -44,6 +46,16 @@ def up(site: str, channel: Channel) -> str:
 
 def down_ack(site: str) -> str:
     return f"{ROOT}/{site_name(site)}/down/ack"
+
+
+def down_configuration(site: str) -> str:
+    """Where `shared.configuration.Configuration` lies, retained."""
+    return f"{ROOT}/{site_name(site)}/down/cfg"
+
+
+def down_command(site: str) -> str:
+    """Where `shared.commands.Command` is said."""
+    return f"{ROOT}/{site_name(site)}/down/cmd"
 
 
 def parse_up(topic: str) -> Up | None:

@@ -64,6 +64,8 @@ _MAX_BYTES = {
     Channel.TEST: 1024,  # a test message is 0.2 kB
     Channel.GAP: 2048,  # a report is 0.5 kB
     Channel.BOOT: 2048,
+    Channel.REPLY: 2048,
+    Channel.FRAME: MAX_THUMBNAIL_BYTES,
     Channel.HEARTBEAT: MAX_HEARTBEAT_BYTES,
     Channel.STATE: 1024,  # a state is 0.1 kB
 }
