@@ -7,10 +7,11 @@ so a slow detector skips frames evenly and never falls behind the street.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 from typing import Protocol
@@ -24,7 +25,7 @@ from agent.uplink.outbox import Outbox
 from agent.vision.claim import Claim, judge
 from agent.vision.detect import Detection, Detector
 from agent.vision.event import ended_unseen
-from agent.vision.frame import Image
+from agent.vision.frame import Frame, Image
 from agent.vision.image_health import TURNED
 from agent.vision.pipeline import Occurrence, Pipeline
 from agent.vision.thumbnail import encode, encode_tight
@@ -65,6 +66,25 @@ class Watched:
     image_check: ImageCheck | None = None  # against the view of the day it was put up
     aim: str = ""  # the reference view its remembered places belong to
     ended: bool = True  # nothing lives in view, or it was ended when the stream was lost
+    paused: bool = False  # somebody asked that nobody looks
+    at_rest: bool = False  # and nothing that was seen before is left
+    wish: FrameWish | None = None  # somebody waits for a frame
+
+
+class FrameWish:
+    """One frame, for somebody who waits for it in another thread."""
+
+    def __init__(self) -> None:
+        self._frames: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+
+    def grant(self, frame: Frame) -> None:
+        self._frames.put(frame)
+
+    def granted(self, timeout_s: float) -> Frame | None:
+        try:
+            return self._frames.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
 
 
 class TimedDetector:
@@ -143,7 +163,8 @@ class Watch:
         """Judge one claim, and take as many looks as there are cameras; return how many there were."""
         looked = self._judge()
         for _ in self._cameras:
-            waiting = {number for number, one in enumerate(self._cameras) if one.lookout.has_wanted}
+            looked_at = (number for number, one in enumerate(self._cameras) if not one.paused)
+            waiting = {number for number in looked_at if self._cameras[number].lookout.has_wanted}
             hurried = {number for number in waiting if self._cameras[number].pipeline.is_confirming}
             taken = self._turns.next(waiting, hurried)
             if taken is None or self._stop.is_set():
@@ -158,9 +179,16 @@ class Watch:
             return
         self._tick_due_s = now_s + _TICK_S
         for watched in self._cameras:
+            if watched.paused:
+                self._rest(watched)
+                continue
+            watched.at_rest = False
             frame = watched.lookout.newest()
             if frame is not None:
                 watched.seen_s, watched.ended = now_s, False
+                if watched.wish:
+                    watched.wish.grant(frame)
+                    watched.wish = None
                 if watched.image_check:
                     watched.image_check.look(frame)
             elif not watched.ended and now_s - watched.seen_s > _LOST_S:
@@ -263,6 +291,16 @@ class Watch:
         if not watched.ended:
             watched.ended = True
             self._keep_all(watched, watched.pipeline.pause(self._now(watched)))
+
+    def _rest(self, watched: Watched) -> None:
+        """End all that lives or stands, without another picture of it, and forget what waits to be seen."""
+        while watched.lookout.take() is not None:
+            pass
+        watched.lookout.newest()
+        if not watched.at_rest:
+            watched.at_rest = watched.ended = True
+            for occurrence in watched.pipeline.finish(self._now(watched)):
+                self._keep(replace(occurrence, view=None), None)
 
     def _reading(self, offset_s: float | None, monotonic_s: float) -> ClockReading:
         return ClockReading(

@@ -24,6 +24,7 @@ _ONE_LISTENER = ("dahua", "imou", "lechange")
 _FIRST_S, _LONGEST_S = 2.0, 120.0  # a camera reboots in one or two minutes
 _HEALTHY_S = 30.0
 _LOST_S = 300.0  # so long without a subscription is worth a word, where somebody asked for one
+_HELD_S = 3600.0  # whoever lets go of us wakes us
 _TROUBLE_S = 3600.0  # a trouble nobody ever takes back is old after so long
 _CAUSES = {Says.TAMPERED: "camera-says-tampered", Says.BROKEN: "camera-says-broken"}
 
@@ -75,6 +76,8 @@ class CameraEvents:
         self._name, self._opened, self._marks, self._clock = name, opened, dict(marks), clock
         self._is_wanted = is_wanted
         self._stop = threading.Event()
+        self._wake = threading.Event()  # stopped, or no longer held off
+        self._is_held = False
         self._troubles: dict[tuple[str, Says], float] = {}
         self._alive_s: float | None = clock.monotonic()  # when it last worked; None: there is nothing to hear
         self.subscriptions = 0
@@ -86,9 +89,19 @@ class CameraEvents:
     def ask_to_stop(self) -> None:
         """Several listeners stop in the time of one when all are asked first."""
         self._stop.set()
+        self._wake.set()
+
+    def hold(self, *, held: bool) -> None:
+        """Hang up and stay away, or come back; for any thread."""
+        if held == self._is_held:
+            return
+        self._is_held = held
+        if not held and self._alive_s is not None:
+            self._alive_s = self._clock.monotonic()  # nothing was lost meanwhile: nobody listened
+        self._wake.set()
 
     def stop(self) -> None:
-        self._stop.set()
+        self.ask_to_stop()
         self._thread.join(timeout=10)
 
     def cause(self, source: str) -> str:
@@ -105,6 +118,9 @@ class CameraEvents:
     def _run(self) -> None:
         wait_s = _FIRST_S
         while not self._stop.is_set():
+            if self._is_held:
+                self._pause(_HELD_S)
+                continue
             began_s = self._clock.monotonic()
             try:
                 self._listen()
@@ -120,7 +136,7 @@ class CameraEvents:
                 log.exception("listening failed")
             if self._clock.monotonic() - began_s > _HEALTHY_S:
                 wait_s = _FIRST_S
-            self._stop.wait(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 -- after a power cut all come back at once
+            self._pause(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 -- after a power cut all come back at once
             wait_s = min(wait_s * 2, _LONGEST_S)
 
     def _listen(self) -> None:
@@ -130,7 +146,7 @@ class CameraEvents:
             pullpoint.subscribe()
             self.subscriptions += 1
             log.info("camera events", extra={"camera": self._name, "subscription": self.subscriptions})
-            while not self._stop.is_set():
+            while not self._stop.is_set() and not self._is_held:
                 began_s = self._clock.monotonic()
                 told = pullpoint.pull()
                 self._alive_s = self._clock.monotonic()
@@ -140,6 +156,11 @@ class CameraEvents:
                     self._stop.wait(1)  # firmware that does not hold its answers back
         finally:
             pullpoint.unsubscribe()
+
+    def _pause(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        if not self._stop.is_set():
+            self._wake.clear()
 
     def _hear(self, event: CameraEvent) -> None:
         now_s = self._clock.monotonic()

@@ -75,6 +75,7 @@ class ClockWatch:
 
     def __init__(self, home: Path, clock: Clock, is_synchronised: Callable[[], bool]) -> None:
         self._home, self._clock, self._is_synchronised = home, clock, is_synchronised
+        self.is_spared: Callable[[str], bool] = lambda _camera: False  # by name: not to be asked now
         self._due_s = clock.monotonic() + _FIRST_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clocks", daemon=True)
@@ -94,7 +95,8 @@ class ClockWatch:
             return
         self._due_s = now_s + _PERIOD_S
         found: dict[str, float] = {}
-        for url in {entry.onvif_url for entry in register.load(self._home)}:
+        asked = (entry for entry in register.load(self._home) if not self.is_spared(entry.name))
+        for url in {entry.onvif_url for entry in asked}:
             offset_s = measure(url, self._clock)
             if offset_s is not None and not self._stop.is_set():
                 found[url] = offset_s

@@ -94,6 +94,7 @@ class Frigate:
         self._is_online = False
         self._trouble = FrigateUnreachable.cause
         self._judged = {ours: deque[bool](maxlen=_JUDGED_KEPT) for ours, _ in cameras.values()}
+        self.is_spared: Callable[[str], bool] = lambda _camera: False  # by our name: nothing is heard of it
         self.garbage = self.unconfirmed = self.confirmed = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="frigate", daemon=True)
@@ -183,6 +184,12 @@ class Frigate:
     def _hear(self, sighting: Sighting) -> None:
         now_s = self._clock.monotonic()
         life = self._live.get(sighting.key)
+        spared = self.is_spared(self._cameras[sighting.camera][0])
+        if life is None and spared:
+            known = self._table.met(sighting.key, sighting.started_s)
+            if not known.is_over and not known.told:
+                self._table.note(sighting.key, State.REJECTED, None)
+            return
         if life is None:
             known = self._table.met(sighting.key, sighting.started_s)
             if not known.is_over:
@@ -227,6 +234,9 @@ class Frigate:
         life, now_s = self._live[key], self._clock.monotonic()
         if life.is_judged:
             return
+        if self.is_spared(self._cameras[life.sighting.camera][0]):
+            self._let_go(life)
+            return
         if not life.sighting.ended and now_s - life.heard_s > _SILENT_S:
             life.heard_s = now_s
             self._ask_after(key)
@@ -239,6 +249,15 @@ class Frigate:
             self._do_without(life)
             return
         self._claim(life, image)
+
+    def _let_go(self, life: _Life) -> None:
+        """Its camera is paused: no picture is fetched; what was told of is ended, the rest forgotten."""
+        life.sighting = replace(life.sighting, ended=True)
+        if life.told:
+            self._claim(life, None)
+            return
+        self._table.note(life.sighting.key, State.REJECTED, None)
+        del self._live[life.sighting.key]
 
     def _picture(self, sighting: Sighting) -> Image | None:
         """Its snapshot, masked. A picture that shows only a part of the frame cannot be masked: none."""

@@ -103,6 +103,11 @@ class MainPictures:
         """Go on at another address, at once; for any thread."""
         self._reader.move_to(address)
 
+    def hold(self, *, held: bool) -> None:
+        """Hang up, forget what was seen and stay away, or come back; for any thread."""
+        self._reader.hold(held=held)
+        self._store.clear()
+
     def at(self, monotonic_s: float) -> Image | None:
         """Return the picture nearest to that moment, at most half a second off, or None."""
         found = self._store.around(monotonic_s)

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 CONNECTING, OK = "connecting", "ok"
 _KNOCK_EVERY_S = 1.5  # with a key frame every 2 s: a picture within 4 s of the camera's return
 _TRY_ANYWAY_S = 60.0  # a camera may dislike our knock alone
+_HELD_S = 3600.0  # whoever lets go of us wakes us
 _NEW_LOGIN_S = 5.0  # how often to look whether a person has typed a new password
 _STOP_S = 15.0  # opening takes 10 s at the very worst: 5 to connect, 5 to look at the stream
 
@@ -50,7 +51,8 @@ class StreamReader:
         self._sink = sink
         self._backoff = Backoff()
         self._stop = threading.Event()
-        self._wake = threading.Event()  # stopped, or moved: no time to wait
+        self._wake = threading.Event()  # stopped, moved or held off: no time to wait
+        self._is_held = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.cause = CONNECTING
 
@@ -72,12 +74,25 @@ class StreamReader:
         self._address = address
         self._wake.set()
 
+    def hold(self, *, held: bool) -> None:
+        """Hang up and stay away, or come back; for any thread."""
+        self._is_held = held
+        self._wake.set()
+
+    def reopen(self) -> None:
+        """Begin the session anew, as after a move; for any thread."""
+        self.move_to(replace(self._address))
+
     def _run(self) -> None:
         while not self._stop.is_set():
+            if self._is_held:
+                self._note(CONNECTING)
+                self._pause(_HELD_S)
+                continue
             address, began_s = self._address, self._clock.monotonic()
             try:
                 self._await_answer(address)
-                if not self._stop.is_set() and address is self._address:
+                if not self._is_over(address):
                     began_s = self._clock.monotonic()
                     self._session(address)
                 continue
@@ -103,7 +118,7 @@ class StreamReader:
         if credential and credential.refused:
             raise WrongPassword(host=address.host)
         deadline_s = self._clock.monotonic() + _TRY_ANYWAY_S
-        while not self._stop.is_set() and address is self._address:
+        while not self._is_over(address):
             began_s = self._clock.monotonic()
             answer = knock(address.url)
             if answer is Answer.THERE or (answer is Answer.MUTE and began_s > deadline_s):
@@ -113,22 +128,28 @@ class StreamReader:
             self._pause(self._backoff.spread_s(_KNOCK_EVERY_S) - (self._clock.monotonic() - began_s))
 
     def _session(self, address: StreamAddress) -> None:
-        """Read until told to stop or to move, or until it fails."""
+        """Read until told to stop, to move or to stay away, or until it fails."""
         with Connection(address, self._clock) as connection:
+            if self._is_over(address):
+                return
             self._sink.opened(connection.video)
             for arrival in connection.arrivals():
-                if self._stop.is_set() or address is not self._address:
+                if self._is_over(address):
                     return
                 self._note(OK)
                 self._sink.arrived(arrival)
 
     def _await_new_login(self, address: StreamAddress) -> None:
-        while not self._stop.is_set() and address is self._address:
+        while not self._is_over(address):
             self._pause(_NEW_LOGIN_S)
             fresh = address.credential.renewed() if address.credential else None
             if fresh and address is self._address:
                 self._address = replace(address, credential=fresh)
                 self._note(CONNECTING)
+
+    def _is_over(self, address: StreamAddress) -> bool:
+        """Is there nothing more to do at this address?"""
+        return self._stop.is_set() or self._is_held or address is not self._address
 
     def _pause(self, seconds: float) -> None:
         self._wake.wait(max(seconds, 0.0))

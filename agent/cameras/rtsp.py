@@ -142,6 +142,16 @@ class CameraStream:
         """Go on at another address, at once; for any thread."""
         self._reader.move_to(address)
 
+    def hold(self, *, held: bool) -> None:
+        """Hang up and stay away, or come back; for any thread."""
+        self._reader.hold(held=held)
+
+    def resample(self, fps: float) -> None:
+        """Look at so many frames per second from now on: the session begins anew; for any thread."""
+        self._sampled_fps = fps
+        self._decoder.sampled_fps = fps
+        self._reader.reopen()
+
     def health(self, now_monotonic_s: float) -> CameraHealth:
         """Return how the camera is at this moment; may be called from any thread."""
         age_s = self._decoder.age_s(now_monotonic_s)
@@ -191,7 +201,7 @@ class _Decoder:
     ) -> None:
         self._name, self._clock, self._slot = name, clock, slot
         self._masks = masks
-        self._sampled_fps = sampled_fps
+        self.sampled_fps = sampled_fps  # from the next session on
         self.thrift = Thrift()
         self._arrivals_s: deque[float] = deque(maxlen=1024)  # 10 s of 100 frames per second
         self._video: VideoStream | None = None
@@ -208,10 +218,10 @@ class _Decoder:
         """Begin a session: the wall clock is read here, once, and monotonic time counts on from it."""
         self._video = video
         self._convert = VideoReformatter()
-        self._sampler = Sampler(self._sampled_fps)
+        self._sampler = Sampler(self.sampled_fps)
         self._economy = Economy(
             video.codec_context.name,
-            self._sampled_fps,
+            self.sampled_fps,
             is_only_stream=self.thrift.is_only_stream,
             saves=self.thrift.attention is not None,
         )

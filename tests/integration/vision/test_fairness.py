@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from agent.camera_parts import CameraParts
 from agent.cameras.camera_events import HintMark
 from agent.cameras.masks import LiveMasks
 from agent.cameras.reference import ImageCheck
@@ -17,7 +18,6 @@ from agent.cameras.register import CameraEntry
 from agent.cameras.rtsp import CameraStream
 from agent.cameras.stream import StreamAddress
 from agent.lookout import Lookout
-from agent.service import _Camera
 from agent.uplink.outbox import Outbox
 from agent.vision.detect import Detection
 from agent.vision.frame import Image
@@ -52,30 +52,28 @@ class SlowDetector:
         return [Detection(Kind.PERSON, 0.7, Box(*at, 0.08, 0.3))]
 
 
-def _camera(name: str, url: str, home: Path, detector: SlowDetector, bell: threading.Event) -> _Camera:
+def _camera(name: str, url: str, home: Path, detector: SlowDetector, bell: threading.Event) -> CameraParts:
     pipeline = Pipeline("nha", name, detector, Tuning(), uuid4)
     hints = HintMark()
     lookout = Lookout(pipeline, CLOCK, arrived=bell, hints=hints)
     stream = CameraStream(name, StreamAddress(url, None), CLOCK, slot=lookout, sampled_fps=5)
     entry = CameraEntry(name=name, onvif_url=url, detect_url=url, picture_url=url)
     check = ImageCheck(home, name, LiveMasks(home, name, CLOCK))
-    return _Camera(entry, lookout, pipeline, stream, None, check, hints)
+    watched = Watched(
+        camera=name,
+        lookout=lookout,
+        pictures=None,
+        pipeline=pipeline,
+        clock_offset_s=None,
+        seen_s=CLOCK.monotonic(),
+        image_check=check,
+    )
+    return CameraParts(entry, lookout, pipeline, stream, None, check, watched, hints)
 
 
 @contextmanager
-def _watched(cameras: list[_Camera], outbox: Outbox, bell: threading.Event) -> Iterator[Watch]:
-    watched = [
-        Watched(
-            camera=camera.entry.name,
-            lookout=camera.lookout,
-            pictures=None,
-            pipeline=camera.pipeline,
-            clock_offset_s=None,
-            seen_s=CLOCK.monotonic(),
-            image_check=camera.image_check,
-        )
-        for camera in cameras
-    ]
+def _watched(cameras: list[CameraParts], outbox: Outbox, bell: threading.Event) -> Iterator[Watch]:
+    watched = [camera.watched for camera in cameras]
     watch = Watch(watched, outbox, CLOCK, "boot", arrived=bell, is_synchronised=lambda: True)
     for camera in cameras:
         camera.stream.start()
