@@ -15,6 +15,8 @@ COMMANDS = (
     Command("model", "agent.commands.model", "help.agent.model"),
     Command("bench", "agent.commands.bench", "help.agent.bench"),
     Command("run", "agent.commands.run", "help.agent.run"),
+    Command("pause", "agent.commands.pause", "help.agent.pause"),
+    Command("resume", "agent.commands.resume", "help.agent.resume"),
     Command("doctor", "agent.commands.doctor", "help.agent.doctor"),
     Command("update", "agent.commands.update", "help.agent.update"),
     Command("replay", "agent.commands.replay", "help.agent.replay"),

@@ -20,6 +20,7 @@ from agent.cameras import register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.health import KNOWN, Problem
+from agent.pauses import LivePauses, Pause, Whose
 from agent.settings import AgentSettings
 from agent.uplink import identity
 from agent.uplink.identity import Identity, NotEnrolled
@@ -32,6 +33,7 @@ _RENEW_DAYS = 14  # a certificate lasts 90 days; two weeks are enough for one vi
 _DISK_LOW_MB = 500
 _CAMERA_CLOCK_OFF_S = 5.0  # more than a witness's watch; it is kept with every event anyway
 _REACH_S = 5.0
+_PAUSED = frozenset(whose.cause for whose in Whose)  # no fault: it is told apart, with its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Examination:
     model: Manifest | None
     heartbeat: Heartbeat | None
     problems: tuple[Problem, ...]
+    pauses: tuple[tuple[Whose, Pause], ...] = ()
 
 
 def examine(
@@ -62,7 +65,7 @@ def examine(
     if heartbeat and heartbeat.outbox_refused:
         problems.append(Problem("messages-refused", facts={"count": heartbeat.outbox_refused}))
     ordered = sorted(problems, key=lambda problem: -problem.severity)
-    return Examination(ours, model, heartbeat, tuple(ordered))
+    return Examination(ours, model, heartbeat, tuple(ordered), _pauses(home, now))
 
 
 def newest_heartbeat(home: Path) -> Heartbeat | None:
@@ -71,6 +74,12 @@ def newest_heartbeat(home: Path) -> Heartbeat | None:
         return Heartbeat.model_validate_json((home / STATUS).read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def _pauses(home: Path, now: datetime) -> tuple[tuple[Whose, Pause], ...]:
+    """As a running agent has them: a file nobody can read pauses everything."""
+    live = LivePauses(home)
+    return tuple((whose, pause) for whose in Whose for pause in live.said_by(whose).now(now))
 
 
 def _enrolment(home: Path, now: datetime) -> tuple[Identity | None, list[Problem]]:
@@ -111,7 +120,7 @@ def _cameras(home: Path, heartbeat: Heartbeat | None, *, has_frigate: bool) -> l
         problems += [
             _camera_problem(camera.cause, camera.camera)
             for camera in heartbeat.cameras
-            if camera.state is not CameraState.OK and camera.cause
+            if camera.state is not CameraState.OK and camera.cause and camera.cause not in _PAUSED
         ]
     return problems
 

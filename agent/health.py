@@ -54,6 +54,8 @@ KNOWN: dict[str, Severity] = {
     "frigate-unreachable": Severity.PASSING,
     "frigate-login": Severity.BROKEN,
     "frigate-unconfirmed": Severity.PASSING,
+    "paused-household": Severity.FINE,
+    "paused-station": Severity.FINE,
     "zones-invalid": Severity.BROKEN,
     "zones-unknown-camera": Severity.BROKEN,
     # the box

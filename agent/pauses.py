@@ -77,9 +77,9 @@ class Pauses(BaseModel):
         return any(pause.camera is None for pause in self.now(now))
 
     def paused(self, pause: Pause) -> Pauses:
-        """Pause, in place of what was said of the same camera; all of them in place of each."""
-        kept = (one for one in self.now(pause.since) if pause.camera is not None)
-        return Pauses(pauses=(*(one for one in kept if one.camera != pause.camera), pause))
+        """Pause, in place of what was said of the same camera, or of all as such."""
+        kept = (one for one in self.now(pause.since) if one.camera != pause.camera)
+        return Pauses(pauses=(*kept, pause))
 
     def resumed(self, camera: str | None, everybody: Iterable[str], now: datetime) -> Pauses:
         """Look again at one camera, or at all. One out of all: the others stay paused, by their names."""
@@ -154,6 +154,9 @@ class LivePauses:
             else:
                 names = [pause.camera or "*" for pause in self._in_force[whose].pauses]
                 log.info("pauses", extra={"whose": whose.value, "cameras": names})
+
+    def said_by(self, whose: Whose) -> Pauses:
+        return self._in_force[whose]
 
     def cause(self, camera: str, now: datetime) -> str:
         """Return why this camera is not looked at, as a code of `agent.health`, or an empty text."""

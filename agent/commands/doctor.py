@@ -13,6 +13,7 @@ from agent.health import Severity
 from agent.only_one import is_running
 from agent.settings import AgentSettings, home
 from shared.clock import SystemClock, is_synchronised
+from shared.localtime import shown
 from shared.terminal import out, say
 from shared.texts import both, text
 
@@ -57,6 +58,13 @@ def _show(found: Examination) -> None:
                 p50, p99 = round(camera.late_p50_ms), round(camera.late_p99_ms)
                 say("doctor.late", p50=p50, p99=p99, skipped=skipped)
         say("doctor.outbox", messages=found.heartbeat.outbox_waiting)
+    for whose, pause in found.pauses:
+        until = (
+            text("doctor.until", None, moment=shown(pause.until))
+            if pause.until
+            else text("doctor.until-further-notice")
+        )
+        say(f"doctor.paused-{whose}", what=pause.camera or text("doctor.all-cameras"), until=until)
     if not found.problems:
         say("doctor.fine")
         return
@@ -83,6 +91,7 @@ def _as_dict(found: Examination) -> dict[str, object]:
         "site": found.identity and found.identity.site,
         "model": found.model and found.model.model_dump(mode="json", exclude={"classes"}),
         "heartbeat": found.heartbeat and found.heartbeat.model_dump(mode="json"),
+        "pauses": [{"by": whose.value} | pause.model_dump(mode="json") for whose, pause in found.pauses],
         "problems": [
             {"code": problem.code, "subject": problem.subject, "severity": problem.severity.name.lower()}
             for problem in found.problems
