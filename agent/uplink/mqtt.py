@@ -20,11 +20,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.uplink.identity import Identity
-from agent.uplink.outbox import Row
+from agent.uplink.row import PICTURES, Row
 from agent.uplink.wire import Answered, Connected, Disconnected, Fact, Said
 from shared.clock import Clock
 from shared.messages import AgentState
-from shared.topics import COLLECTOR_STATE, Channel, down_ack, up
+from shared.topics import COLLECTOR_STATE, Channel, down_ack, down_command, down_configuration, up
 
 _KEEPALIVE_S = 60  # a dead TCP connection is noticed in 1.5 times this
 _WILL_DELAY_S = 30  # a router that reboots is not a lost agent
@@ -104,7 +104,9 @@ class MqttWire:
             return
         self.proven = True
         once = SubscribeOptions(qos=1)
-        client.subscribe([(down_ack(self._identity.site), once), (COLLECTOR_STATE, once)])
+        site = self._identity.site
+        topics = (down_ack(site), COLLECTOR_STATE, down_configuration(site), down_command(site))
+        client.subscribe([(topic, once) for topic in topics])
         self._publish_state(online=True)
         self._tell(Connected())
 
@@ -131,7 +133,7 @@ def _properties(row: Row) -> Properties:
         facts += [("sequence", str(row.sequence)), ("instance", row.instance)]
     if row.signature:
         facts.append(("signature", row.signature))
-    if row.channel in {Channel.THUMBNAIL, Channel.CROP}:
+    if row.channel in PICTURES:
         properties.ContentType = "image/jpeg"
         facts += [("id", str(row.id)), ("event_id", str(row.event_id)), ("sha256", str(row.sha256))]
     if facts:

@@ -17,8 +17,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -29,7 +28,9 @@ from agent.uplink import losses
 from agent.uplink.losses import Loss
 from agent.uplink.outbox_file import open_file, transaction
 from agent.uplink.reserve import Reserve
+from agent.uplink.row import PICTURES, Row, Speaker, Waiting
 from shared.clock import microseconds
+from shared.commands import Reply
 from shared.messages import (
     BootReport,
     Chain,
@@ -42,6 +43,8 @@ from shared.messages import (
 from shared.signing import canonical, chained
 from shared.topics import Channel
 
+__all__ = ["Outbox", "Row", "Speaker", "Waiting"]
+
 log = logging.getLogger(__name__)
 
 _PRIORITY = {Phase.START: 1, Phase.END: 2, Phase.UPDATE: 3}
@@ -52,44 +55,7 @@ _UNWRITTEN_MOST = 200  # 6 MB with their pictures: what memory may hold while th
 _EVICTED_AT_ONCE = 20  # pictures, half a megabyte: a full disk must not be asked at every event
 
 Pictures = Mapping[Channel, bytes]  # by what they show: the object in its surroundings, or alone
-Signed = TypeVar("Signed", DetectionEvent, GapReport, BootReport)
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """In whose name messages are numbered and signed."""
-
-    site: str
-    new_id: Callable[[], UUID]
-    sign: Callable[[bytes], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One message, ready to be published."""
-
-    id: UUID
-    channel: Channel
-    body: bytes
-    instance: str
-    sequence: int  # 0: not numbered
-    event_id: UUID | None = None
-    sha256: str | None = None
-    signature: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How much has not been acknowledged yet, how much was refused or dropped so far."""
-
-    messages: int
-    size_bytes: int
-    oldest_us: int | None
-    refused: int
-    dropped: int
-    instance: str
-    sequence_next: int
-    sequence_waiting: int
+Signed = TypeVar("Signed", DetectionEvent, GapReport, BootReport, Reply)
 
 
 class Outbox:
@@ -175,6 +141,39 @@ class Outbox:
                 )
                 self._put_signed(report, Channel.BOOT, _REPORT_PRIORITY, microseconds(now))
         self.arrived.set()
+
+    def put_reply(self, reply: Reply, picture: bytes | None = None) -> None:
+        """Keep the answer to a command, and the picture it announces, in one transaction.
+
+        Raises sqlite3.OperationalError when the disk takes nothing: the station asks again.
+        """
+        announced = reply.picture.sha256 if reply.picture else None
+        if picture is not None and sha256(picture).hexdigest() != announced:
+            message = "the picture's SHA-256 is not the one its reply announces"
+            raise ValueError(message)
+        made_us = microseconds(reply.answered_at)
+        with self._lock, transaction(self._db):
+            self._put_signed(reply, Channel.REPLY, _REPORT_PRIORITY, made_us)
+            if picture is not None:
+                instance, sequence, _ = self._number()
+                row = Row(
+                    self._speaker.new_id(),
+                    Channel.FRAME,
+                    picture,
+                    instance,
+                    sequence,
+                    reply.command,
+                    announced,
+                )
+                self._insert(row, _THUMBNAIL_PRIORITY, made_us, evict=_EVICT_PICTURE)
+        self.arrived.set()
+
+    def keep(self, spans: Iterable[tuple[str, datetime, datetime]]) -> None:
+        """Never give up what is of these cameras and times, in place of what was said before."""
+        rows = [(camera, microseconds(since), microseconds(until)) for camera, since, until in spans]
+        with self._lock, transaction(self._db):
+            self._db.execute("DELETE FROM held")
+            self._db.executemany("INSERT INTO held VALUES (?, ?, ?)", rows)
 
     def report_losses(self, now: datetime) -> int:
         """Put into words for the station what was lost since the last time; return how many reports."""
@@ -267,14 +266,14 @@ class Outbox:
         try:
             with transaction(self._db):
                 kept = self._put_signed(
-                    event, Channel.EVENT, _PRIORITY[event.phase], made_us, evict=evict, event_id=subject
+                    event, Channel.EVENT, _PRIORITY[event.phase], made_us, evict=evict, about=event
                 )
                 for channel, jpeg in pictures.items():
                     instance, sequence, _ = self._number()
                     digest = sha256(jpeg).hexdigest()
                     picture = Row(self._speaker.new_id(), channel, jpeg, instance, sequence, subject, digest)
                     worth = _EVICT_OLD_PICTURE if event.phase is Phase.UPDATE else _EVICT_PICTURE
-                    self._insert(picture, _THUMBNAIL_PRIORITY, made_us, evict=worth)
+                    self._insert(picture, _THUMBNAIL_PRIORITY, made_us, evict=worth, camera=event.camera)
                 self._make_room()
         except sqlite3.Error:
             self._size_bytes = size_bytes
@@ -289,7 +288,7 @@ class Outbox:
         made_us: int,
         *,
         evict: int | None = None,
-        event_id: UUID | None = None,
+        about: DetectionEvent | None = None,
     ) -> Signed:
         """Number, chain, write canonically, sign, keep. In the caller's transaction."""
         instance, sequence, head = self._number()
@@ -297,8 +296,9 @@ class Outbox:
         message = message.model_copy(update={"sequence": sequence, "chain": chain})
         body = canonical(message)
         signature = self._speaker.sign(body)
-        row = Row(message.id, channel, body, instance, sequence, event_id, signature=signature)
-        self._insert(row, priority, made_us, evict=evict)
+        subject, camera = (about.event_id, about.camera) if about else (None, None)
+        row = Row(message.id, channel, body, instance, sequence, subject, signature=signature)
+        self._insert(row, priority, made_us, evict=evict, camera=camera)
         self._db.execute("UPDATE life SET head = ?", (chained(body),))
         return message
 
@@ -309,13 +309,15 @@ class Outbox:
         ).fetchone()
         return instance, following - 1, head
 
-    def _insert(self, row: Row, priority: int, made_us: int, *, evict: int | None = None) -> None:
+    def _insert(
+        self, row: Row, priority: int, made_us: int, *, evict: int | None = None, camera: str | None = None
+    ) -> None:
         event_id = row.event_id.bytes if row.event_id else None
         self._db.execute(
             "INSERT INTO outbox (id, channel, priority, evict, instance, sequence, event_id, sha256,"
-            " signature, made_us, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " signature, made_us, camera, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (row.id.bytes, row.channel, priority, evict, row.instance, row.sequence, event_id, row.sha256,
-             row.signature, made_us, row.body),
+             row.signature, made_us, camera, row.body),
         )  # fmt: skip
         self._size_bytes += len(row.body)
 
@@ -366,11 +368,13 @@ class Outbox:
     def _evict(self, most: int) -> int:
         rows = self._db.execute(
             "DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE evict IS NOT NULL"
+            " AND NOT EXISTS (SELECT 1 FROM held WHERE held.camera = outbox.camera"
+            " AND outbox.made_us BETWEEN since_us AND until_us)"
             " ORDER BY evict, place LIMIT ?) RETURNING channel, instance, sequence, made_us, length(body)",
             (most,),
         ).fetchall()
         for channel, instance, sequence, made_us, size in rows:
-            is_picture = channel in {Channel.THUMBNAIL, Channel.CROP}
+            is_picture = channel in PICTURES
             self._size_bytes -= size
             loss = Loss(GapReason.DISK_FULL, sequence, sequence, not is_picture, is_picture, made_us, made_us)
             losses.note(self._db, loss, instance)

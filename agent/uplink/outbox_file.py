@@ -20,10 +20,10 @@ from uuid import UUID
 
 from agent.uplink import losses
 from agent.uplink.losses import Loss
+from agent.uplink.row import PICTURES
 from shared.disk import write_atomically
 from shared.messages import GapReason
 from shared.signing import FIRST
-from shared.topics import Channel
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     sha256    TEXT,                  -- of a thumbnail's body
     signature TEXT,                  -- over the body, where it is signed
     made_us   INTEGER NOT NULL,      -- the agent's wall clock
+    camera    TEXT,                  -- whose event or picture it is
     body      BLOB NOT NULL          -- exactly what is published
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_order ON outbox (priority, place, made_us);
@@ -70,6 +71,11 @@ CREATE TABLE IF NOT EXISTS lost (    -- what the station has not been told of ye
     until_us  INTEGER NOT NULL,
     PRIMARY KEY (reason, instance)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS held (    -- what is not given up, however full the disk is
+    camera    TEXT NOT NULL,
+    since_us  INTEGER NOT NULL,
+    until_us  INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS boots (boot_id TEXT PRIMARY KEY) STRICT; -- whose true time was told
 """
 _PRAGMAS = (
@@ -80,6 +86,7 @@ _PRAGMAS = (
     "journal_size_limit=1000000",
 )
 _COLUMNS = "id, channel, priority, evict, instance, sequence, event_id, sha256, signature, made_us, body"
+# not the camera: files from before it had none, and its rows are few
 _INSTANCE, _SEQUENCE, _MADE = 4, 5, 9  # their places in it
 _DAMAGED_KEPT = 2  # for a technician to look at; more would fill a small card
 _SIDE_FILES = ("", "-wal", "-shm")
@@ -143,6 +150,8 @@ def _upgrade(db: sqlite3.Connection) -> None:
     if columns and "signature" not in columns:
         for table in ("outbox", "refused", "dropped"):
             db.execute(f"DROP TABLE IF EXISTS {table}")
+    elif columns and "camera" not in columns:
+        db.execute("ALTER TABLE outbox ADD COLUMN camera TEXT")
 
 
 def _set_aside(path: Path) -> Path:
@@ -189,7 +198,7 @@ def _is_whole(row: tuple[Any, ...]) -> bool:
     message_id, channel, *_, digest, _signature, _made, body = row
     if not isinstance(message_id, bytes) or not isinstance(body, bytes):
         return False
-    if channel in {Channel.THUMBNAIL, Channel.CROP}:
+    if channel in PICTURES:
         return bool(hashlib.sha256(body).hexdigest() == digest)
     try:
         return bool(UUID(json.loads(body)["id"]).bytes == message_id)

@@ -78,6 +78,7 @@ class Publisher:
         self._heartbeat_due_s = clock.monotonic()
         self._heartbeat_sent_s = float("-inf")
         self._news = threading.Event()
+        self._ears: dict[str, Callable[[bytes], None]] = {}
         self._connected = False
         self._collector_there = False
         self._paused_until_s = 0.0
@@ -96,6 +97,16 @@ class Publisher:
         self._outbox.arrived.set()
         self._thread.join(timeout=5)
         self._wire.stop()
+
+    def hear(self, topic: str, ear: Callable[[bytes], None]) -> None:
+        """Hand on what is said there; the ear must be quick and never raise. Before `start`."""
+        self._ears[topic] = ear
+
+    def take_line(self, line: Line) -> None:
+        """Heed other limits from now on. From any thread."""
+        if line.bytes_per_s != self._line.bytes_per_s:
+            self._cap = Cap(line.bytes_per_s)
+        self._line = line
 
     def tell_soon(self) -> None:
         """A camera came or went: the technician need not wait a minute for it. From any thread."""
@@ -197,6 +208,8 @@ class Publisher:
                 pass  # any other PUBACK says nothing: only the collector's word deletes
             case Said(topic, payload) if topic == COLLECTOR_STATE:
                 self._hear_state(payload)
+            case Said(topic, payload) if topic in self._ears:
+                self._ears[topic](payload)
             case Said(_, payload):
                 self._hear_acknowledgement(payload)
 

@@ -6,7 +6,7 @@ import queue
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.uplink.outbox import Row
+from agent.uplink.row import Row
 
 
 @dataclass(frozen=True, slots=True)
