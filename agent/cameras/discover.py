@@ -193,6 +193,7 @@ class _AnswerReader:
 
     def parse(self, data: bytes) -> None:
         parser = xml.parsers.expat.ParserCreate("utf-8", " ")
+        parser.buffer_text = True
         parser.StartDoctypeDeclHandler = self._refuse
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

@@ -28,6 +28,7 @@ _PAGES = 50  # 5,000 events in a day's outage; more is a fault
 _REFUSALS = frozenset({401, 403})
 _ABSENT = frozenset({400, 404})
 _MAX_PIXELS = 40_000_000
+_END_OF_TIME_S = 1e11  # the year 5138, in seconds of the epoch
 
 
 class FrigateUnreachable(TryLater):
@@ -62,10 +63,10 @@ class FrigateApi:
     def sizes(self) -> tuple[dict[str, Size], float]:
         """Return what its cameras detect at, in pixels, and its clock minus ours."""
         response, body = self._get("/api/config")
-        cameras = _document(body).get("cameras", {})
+        cameras = _part(_document(body), "cameras")
         sizes = {}
-        for name, camera in cameras.items() if isinstance(cameras, dict) else ():
-            detect = camera.get("detect") or {}
+        for name in cameras:
+            detect = _part(_part(cameras, name), "detect")
             width, height = detect.get("width"), detect.get("height")
             if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
                 sizes[name] = (width, height)
@@ -81,7 +82,7 @@ class FrigateApi:
             if not isinstance(page, list) or not page:
                 break
             rows += page
-            starts = [row["start_time"] for row in page if isinstance(row, dict) and row.get("start_time")]
+            starts = [row["start_time"] for row in page if _is_dated(row)]
             if len(page) < _PAGE or not starts:
                 break
             before = f"&before={min(starts):.6f}"
@@ -150,7 +151,7 @@ class FrigateApi:
     def _offset_s(self, response: requests.Response) -> float:
         try:
             there = parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return 0.0
         offset_s = (there - self.clock.now()).total_seconds() + 0.5  # whole seconds are cut off
         return round(offset_s, 1) if abs(offset_s) > 2 else 0.0  # noqa: PLR2004 -- less is the header's grain
@@ -166,6 +167,17 @@ class _Pinned(HTTPAdapter):  # type: ignore[misc]  # requests has no types here
 
     def init_poolmanager(self, *args: Any, **options: Any) -> Any:
         return super().init_poolmanager(*args, ssl_context=self._context, assert_hostname=False, **options)
+
+
+def _part(whole: Any, name: str) -> dict[str, Any]:
+    """What is under that name, if both are objects; nothing else."""
+    found = whole.get(name) if isinstance(whole, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _is_dated(row: Any) -> bool:
+    began_s = row.get("start_time") if isinstance(row, dict) else None
+    return isinstance(began_s, int | float) and 0 < began_s < _END_OF_TIME_S
 
 
 def _document(body: bytes) -> Any:

@@ -62,7 +62,7 @@ def from_mqtt(payload: bytes, sizes: Mapping[str, Size]) -> Sighting | None:
         size = sizes.get(str(after["camera"]))
         box = _from_pixels(corners, size) if corners and size else None
         return _sighting(after, ended=ended or bool(after.get("end_time")), box=box)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FrigateGarbageError(type(error).__name__) from None
 
 
@@ -77,7 +77,7 @@ def from_api(row: Any) -> Sighting | None:
         corners = data.get("box") or row.get("box")
         box = _from_fractions(corners) if corners else None
         return _sighting(row | {"path_data": data.get("path_data")}, ended=bool(row.get("end_time")), box=box)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise FrigateGarbageError(type(error).__name__) from None
 
 

@@ -116,12 +116,14 @@ def _grouped(device: Device) -> dict[str, list[Profile]]:
 
 
 def _media1_profiles(device: Device) -> Iterator[tuple[str, Profile]]:
-    for entry in device.call("media", "GetProfiles") or ():
-        encoder, source = entry.VideoEncoderConfiguration, entry.VideoSourceConfiguration
-        if encoder is None or source is None or encoder.Resolution is None:
-            continue  # audio or metadata only
-        size = int(encoder.Resolution.Width), int(encoder.Resolution.Height)
-        yield str(source.SourceToken), Profile(entry.token, *size, str(encoder.Encoding))
+    offered = device.call("media", "GetProfiles") or ()
+    with device.reading("GetProfiles"):
+        for entry in offered:
+            encoder, source = entry.VideoEncoderConfiguration, entry.VideoSourceConfiguration
+            if encoder is None or source is None or encoder.Resolution is None:
+                continue  # audio or metadata only
+            size = int(encoder.Resolution.Width), int(encoder.Resolution.Height)
+            yield str(source.SourceToken), Profile(entry.token, *size, str(encoder.Encoding))
 
 
 def choose(profiles: Iterable[Profile]) -> tuple[Profile, Profile]:
@@ -184,18 +186,20 @@ def _mac(device: Device) -> str:
         return mac
     try:
         interfaces = device.call("devicemgmt", "GetNetworkInterfaces") or ()
+        with device.reading("GetNetworkInterfaces"):
+            said = [normal_mac(_said(interface.Info, "HwAddress")) for interface in interfaces]
     except (CameraFault, CameraUnreachable):  # not permitted to this user, or not built in
         return ""
-    said = (normal_mac(_said(interface.Info, "HwAddress")) for interface in interfaces)
     return next(filter(None, said), "")
 
 
 def _name(device: Device) -> str:
     try:
         scopes = device.call("devicemgmt", "GetScopes") or ()
+        with device.reading("GetScopes"):
+            items = [_said(scope, "ScopeItem").strip() for scope in scopes]
     except (CameraFault, CameraUnreachable):
         return ""
-    items = (_said(scope, "ScopeItem").strip() for scope in scopes)
     return next(
         (unquote(item[len(_NAME_SCOPE) :])[:80] for item in items if item.startswith(_NAME_SCOPE)), ""
     )

@@ -23,6 +23,7 @@ from requests.auth import HTTPDigestAuth
 
 from agent.cameras.camera_event_messages import CameraEvent, events
 from agent.cameras.credentials import Credential
+from agent.cameras.skew import believable
 from agent.cameras.stream import WrongPassword
 from agent.cameras.xmltree import Node, XmlError, parse
 from shared.clock import Clock
@@ -178,9 +179,9 @@ class PullPoint:
                 else []
             )
             there = datetime(*parts, tzinfo=UTC) if parts else _moment(dated)  # type: ignore[arg-type,misc]  # six ints
-        except ValueError:
+        except (ValueError, OverflowError):
             there = None
-        if there:
+        if there and believable(there):
             self._offset = there - self._clock.now()
 
     def _service(self) -> str:

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 _QUARTER_S, _MOST_QUARTERS = 900, 14 * 4  # time zones: up to the 14 hours of Kiribati
+_FIRST_YEAR, _NO_YEAR = 1970, 2200  # 1970: a clock without a battery; its offset is worth knowing
 _SAME_TIME_S = 60.0  # of two clocks that both are roughly right
 
 
@@ -36,14 +37,20 @@ def camera_time(answer: Any) -> datetime | None:
     """The camera's UTC, if it is a time at all (Hikvision has sent 0000-00-00)."""
     try:
         date, clock = answer.UTCDateTime.Date, answer.UTCDateTime.Time
-        return datetime(date.Year, date.Month, date.Day, clock.Hour, clock.Minute, clock.Second, tzinfo=UTC)
-    except (AttributeError, TypeError, ValueError):
+        said = datetime(date.Year, date.Month, date.Day, clock.Hour, clock.Minute, clock.Second, tzinfo=UTC)
+    except (AttributeError, TypeError, ValueError, OverflowError):
         return None
+    return believable(said)
 
 
 def http_date(text: str) -> datetime | None:
     """When an HTTP answer says it was given."""
     try:
-        return parsedate_to_datetime(text).astimezone(UTC)
+        return believable(parsedate_to_datetime(text).astimezone(UTC))
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def believable(moment: datetime) -> datetime | None:
+    """The moment, if a clock may say it: one that says 9999 runs out of the calendar when we add to it."""
+    return moment if _FIRST_YEAR <= moment.year < _NO_YEAR else None

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -44,7 +45,7 @@ _MAX_ANSWER_BYTES = 2 << 20  # GetProfiles of a 32-channel recorder: about 0.4 M
 _NOT_AUTHORISED = frozenset({"NotAuthorized", "FailedAuthentication", "InvalidSecurity"})
 _REFUSALS = frozenset({401, 403})
 MEDIA, MEDIA2 = "http://www.onvif.org/ver10/media/wsdl", "http://www.onvif.org/ver20/media/wsdl"
-_LEFT = re.compile(r"(\d+)\s+(?:more\s+|remaining\s+)?(?:attempt|tr(?:y|ies)\b|time)", re.IGNORECASE)
+_LEFT = re.compile(r"\b(\d{1,6})\s+(?:more\s+|remaining\s+)?(?:attempt|tr(?:y|ies)\b|time)", re.IGNORECASE)
 _LOCKED = re.compile(r"\block(?:ed)?\b", re.IGNORECASE)
 _SOAP = "http://www.w3.org/2003/05/soap-envelope"
 _SETTINGS = zeep.Settings(strict=False, forbid_dtd=True, forbid_entities=True, forbid_external=True)
@@ -196,23 +197,36 @@ class Device:
 
         Raises CameraFault when there is neither Media nor Media2.
         """
-        found: dict[str, str] = {}
-        try:
-            for entry in self.call("devicemgmt", "GetServices", IncludeCapability=False) or ():
-                found[entry.Namespace] = entry.XAddr
-        except CameraFault:  # older than ONVIF 2.0
-            capabilities = self.call("devicemgmt", "GetCapabilities", Category="All")
-            if capabilities and capabilities.Media:
-                found[MEDIA] = capabilities.Media.XAddr
+        found = self._announced()
         ours = urlsplit(self.url)
         for service, namespace in (("media", MEDIA), ("media2", MEDIA2)):
             if found.get(namespace):
-                theirs = urlsplit(found[namespace].strip())
+                with self.reading("GetServices"):
+                    theirs = urlsplit(found[namespace].strip())
                 self._addresses[service] = urlunsplit(
                     (ours.scheme, ours.netloc, theirs.path, theirs.query, "")
                 )
         if not {"media", "media2"} & self._addresses.keys():
             raise CameraFault(host=self.host, reason="no media service")
+
+    def _announced(self) -> dict[str, str]:
+        """Return where each service is said to be, by its namespace."""
+        try:
+            services = self.call("devicemgmt", "GetServices", IncludeCapability=False) or ()
+            with self.reading("GetServices"):
+                return {entry.Namespace: entry.XAddr for entry in services}
+        except CameraFault:  # older than ONVIF 2.0
+            capabilities = self.call("devicemgmt", "GetCapabilities", Category="All")
+            with self.reading("GetCapabilities"):
+                return {MEDIA: capabilities.Media.XAddr} if capabilities and capabilities.Media else {}
+
+    @contextlib.contextmanager
+    def reading(self, operation: str) -> Iterator[None]:
+        """Read an answer as it is described; zeep lets through what is not. Raises CameraFault."""
+        try:
+            yield
+        except _PARSING as error:
+            raise CameraFault(host=self.host, reason=f"{operation}: {type(error).__name__}") from None
 
     def has(self, service: str) -> bool:
         return service in self._addresses
@@ -233,11 +247,12 @@ class Device:
             response = self._transport.post(self._addresses[service], etree.tostring(envelope), headers)
             answer = zeep.loader.parse_xml(response.content, self._transport, settings=_SETTINGS)
             first = answer.find(f"{{{_SOAP}}}Body")[0]
+            said = etree.QName(first).localname
         except requests.RequestException as error:
             raise CameraUnreachable(host=self.host, reason=type(error).__name__) from None
         except _PARSING as error:
             raise CameraFault(host=self.host, reason=f"{operation}: {type(error).__name__}") from None
-        if response.status_code != HTTPStatus.OK or etree.QName(first).localname == "Fault":
+        if response.status_code != HTTPStatus.OK or said == "Fault":
             raise CameraFault(host=self.host, reason=f"{operation}: HTTP {response.status_code}")
         return first
 

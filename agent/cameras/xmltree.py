@@ -44,13 +44,14 @@ def parse(document: bytes) -> Node:
     """Return a node that holds the document's root. Raises XmlError."""
     reader = _Reader()
     parser = xml.parsers.expat.ParserCreate(None, " ")
+    parser.buffer_text = True  # one piece: a megabyte of lines, one by one, took half a minute
     parser.StartDoctypeDeclHandler = reader.refuse
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.said
     try:
         parser.Parse(document, True)  # noqa: FBT003 -- expat's signature: this is all there is
-    except xml.parsers.expat.ExpatError as error:
+    except (xml.parsers.expat.ExpatError, LookupError, ValueError) as error:  # also: an encoding nobody knows
         raise XmlError(str(error)) from None
     return reader.root
 

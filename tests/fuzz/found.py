@@ -1,0 +1,55 @@
+"""What did fuzzing find? One input for each fault that was mended, at the border where it came in."""
+
+from __future__ import annotations
+
+import json
+
+from tests.fuzz.at_the_box import _SIGHTING, ANSWERS
+
+_HUGE = 10**400  # JSON has no largest number; a float has
+
+
+def _sighting(**changed: object) -> bytes:
+    return json.dumps({"type": "new", "before": {}, "after": _SIGHTING | changed}).encode()
+
+
+def _said(operation: str, old: bytes, new: bytes) -> bytes:
+    assert old in ANSWERS[operation]
+    return ANSWERS[operation].replace(old, new)
+
+
+_ENCODED = b'<?xml version="1.0" encoding="TF-8"?><a/>'  # LookupError out of expat
+_YEAR = b"<tt:Year>2026</tt:Year>"
+
+FOUND: tuple[tuple[str, bytes], ...] = (
+    ("camera-events", _ENCODED),
+    ("camera-events", b'<?xml version="1.0" encoding="utf-7"?><a/>'),
+    ("camera-events", b"<a>" + b"\n" * (1 << 20)),  # half a minute of copying
+    ("pullpoint-GetServices", _ENCODED),
+    (
+        "pullpoint-GetSystemDateAndTime",
+        _said("GetSystemDateAndTime", _YEAR, b"<tt:Year>99999999999</tt:Year>"),
+    ),
+    ("pullpoint-GetSystemDateAndTime", _said("GetSystemDateAndTime", _YEAR, b"<tt:Year>9999</tt:Year>")),
+    ("onvif-GetSystemDateAndTime", _said("GetSystemDateAndTime", _YEAR, b"<tt:Year>99999999999</tt:Year>")),
+    ("onvif-GetSystemDateAndTime", _said("GetSystemDateAndTime", _YEAR, b"<tt:Year>9999</tt:Year>")),
+    ("onvif-GetProfiles", _said("GetProfiles", b"<trt:GetProfilesResponse>", b"<trt:GetProfilesResponse>x")),
+    ("onvif-GetProfiles", _said("GetProfiles", b"<trt:GetProfilesResponse>", b"<>")),
+    ("onvif-GetProfiles", _said("GetProfiles", b"<tt:Width>768<", b"<tt:Width>http://[<")),
+    ("onvif-GetServices", _said("GetServices", b"http://192.0.2.7", b"http://[")),
+    ("onvif-GetStreamUri-2", _said("GetStreamUri-2", b"xmlns:tr2", b"xxmlns:tr2")),
+    (
+        "onvif-GetNetworkInterfaces",
+        _said(
+            "GetNetworkInterfaces",
+            b"<tds:GetNetworkInterfacesResponse>",
+            b"tds:GetNetworkInterfacesResponse>",
+        ),
+    ),
+    ("frigate-mqtt", _sighting(start_time=_HUGE)),
+    ("frigate-mqtt", _sighting(path_data=[[[_HUGE, 0], 1763870400.0]])),
+    ("frigate-http", b"[]"),
+    ("frigate-http", b'{"cameras": {"a": []}}'),
+    ("frigate-http", json.dumps([{"start_time": "x"}] * 100).encode()),
+    ("frigate-http", json.dumps([{"start_time": "x"}, {"start_time": 1}] * 50).encode()),
+)
