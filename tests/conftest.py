@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +38,23 @@ def street_clip() -> Path:
 
 
 def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on right now, and no other test process will be given before it is taken.
+
+    Below the kernel's own range, from which any connection may take one: each process has its stretch.
+    """
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _stretch() -> Iterator[int]:
+    first = 10_000 + os.getpid() % 110 * 200  # two runs of several processes each do not meet
+    return itertools.cycle(range(first, first + 200))
+
+
+_PORTS = _stretch()
 
 
 @pytest.fixture(autouse=True)

@@ -113,6 +113,7 @@ def test_a_box_renews_by_itself_and_only_the_new_certificate_opens_anything(
     old = tmp_path / "old"
     shutil.copytree(home, old)
     first, signer = serial(ours), Signer(ours)
+    before = ours.certificate.read_text()
     with connected(ours) as wire:
         renewal = Renewal(home, ours, LaterClock(64), connection=wire, signer=signer)
         renewal.start()
@@ -124,7 +125,7 @@ def test_a_box_renews_by_itself_and_only_the_new_certificate_opens_anything(
     assert not is_let_in(papers_of(identity.load(old)), station), "the old certificate"
     assert is_let_in(papers_of(identity.load(home)), station)
     keys = Register(StationFolder.existing(station.folder).open_station()).keys_of("gia-han")
-    assert len(keys) == 2, "what the old key signed and still waits is believed"
+    assert before in keys, "what the old key signed and still waits is believed"
     assert not (home / "renewal.key").exists()
 
 
