@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from uuid6 import uuid7
 
-from agent import camera_parts, zone_file
+from agent import camera_parts, holds
 from agent.camera_parts import Surroundings
 from agent.cameras import register
 from agent.cameras.clock_watch import ClockWatch
 from agent.cameras.follow import Follower
 from agent.cameras.frigate import Frigate, open_frigate
+from agent.configure import Desired, InForce
 from agent.detectors import open_detector
+from agent.errands import Errands, House
 from agent.examine import newest_heartbeat
+from agent.ledger import Ledger
+from agent.obey import Obedience
 from agent.on_trial import Trial
+from agent.orders import Orders
 from agent.pauses import LivePauses
 from agent.pulse import Condition, Pulse
 from agent.settings import AgentSettings
@@ -33,10 +39,11 @@ from agent.uplink.publisher import Line, Publisher
 from agent.uplink.renew import Renewal
 from agent.watch import TimedDetector, Watch
 from shared.clock import Clock, SystemClock, boot_id, is_synchronised
-from shared.errors import NeedsFixing, TryLater
+from shared.errors import FileUnreadable, NeedsFixing, TryLater
 from shared.localtime import Hours
-from shared.messages import CameraHealth, CameraState, ConfigurationReport
+from shared.messages import CameraHealth, CameraState
 from shared.systemd import notify
+from shared.topics import down_command, down_configuration
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +77,14 @@ class Agent:
         self._boot_id = boot_id()
         self._identity = identity.load_here(home)
         self._pauses = LivePauses(home)
+        self._desired = self._load_desired()
+        self._in_force = self._desired.in_force()
         self._boot_told = False
         self._news: tuple[object, ...] = ()
         self._build_eyes()
         self._build_uplink()
         self._watch = self._build_watch()
+        self._orders = self._build_orders()
         self._trial = Trial(home, version("anninh"), self._outbox, self._clock, Places())
         before = newest_heartbeat(home)
         self._saw_before = before and any(camera.state is CameraState.OK for camera in before.cameras)
@@ -96,8 +106,8 @@ class Agent:
             self._identity.site,
             self._detector,
             self._arrived,
-            zones_of=lambda camera: zone_file.of(home, camera),
-            detect_fps=self._settings.detect_fps,
+            zones_of=self._in_force.zones_of,
+            detect_fps=self._in_force.detect_fps,
         )
         self._cameras = [camera_parts.made(entry, around) for entry in entries]
         self._listeners = camera_parts.listen(home, self._cameras, clock)
@@ -114,11 +124,13 @@ class Agent:
         wire = MqttWire(self._identity, self._clock, self._outbox.arrived)
         self._renewal = Renewal(self._home, self._identity, self._clock, connection=wire, signer=signer)
         self._pulse = Pulse(self._home, self._identity.site, self._boot_id, self._clock, self._condition)
-        line = Line(
-            settings.window_kb * 1024, settings.uplink_kbps * 125 or None, Hours.parse(settings.quiet_hours)
-        )
         heartbeat = self._pulse.beat, settings.heartbeat_s
+        line = self._line(self._in_force)
         self._publisher = Publisher(self._outbox, wire, self._clock, line=line, heartbeat=heartbeat)
+
+    def _line(self, wished: InForce) -> Line:
+        quiet_hours = Hours.parse(wished.quiet_hours)
+        return Line(self._settings.window_kb * 1024, wished.uplink_kbps * 125 or None, quiet_hours)
 
     def _build_watch(self) -> Watch:
         watch = Watch(
@@ -135,6 +147,49 @@ class Agent:
             self._frigate.is_spared = self._is_paused
             watch.add_claims(self._frigate, self._detector, self._identity.site)
         return watch
+
+    def _build_orders(self) -> Orders:
+        """What the station may say here, and who does it."""
+        site = self._identity.site
+        house = House(
+            self._home,
+            self._clock,
+            {camera.entry.name: camera for camera in self._cameras},
+            self._names(),
+            self._pauses,
+            self._identity.is_being_installed,
+            self._outbox.keep,
+        )
+        with suppress(FileUnreadable):  # `agent doctor` says so; nothing is forgotten by it
+            self._outbox.keep((hold.camera, hold.since, hold.until) for hold in holds.load(self._home))
+        obedience = Obedience(site, Ledger(self._home), Errands(house), self._outbox, self._clock, uuid7)
+        orders = Orders(obedience, self._desired, self._reconfigure)
+        self._publisher.hear(down_command(site), orders.command)
+        self._publisher.hear(down_configuration(site), orders.configuration)
+        return orders
+
+    def _load_desired(self) -> Desired:
+        authority = self._identity.ca.read_bytes()
+        return Desired(self._home, self._settings, self._identity.site, authority, self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        frigate = self._settings.frigate
+        ours = (entry.name for entry in register.load(self._home))
+        return (*ours, *(frigate.cameras.values() if frigate else ()))
+
+    def _reconfigure(self) -> None:
+        """Rebuild what the station's new word changes, and nothing else; in the thread `orders`."""
+        before, after = self._in_force, self._desired.in_force()
+        if (before.uplink_kbps, before.quiet_hours) != (after.uplink_kbps, after.quiet_hours):
+            self._publisher.take_line(self._line(after))
+        for camera in self._cameras:
+            name = camera.entry.name
+            if before.detect_fps != after.detect_fps:
+                camera.stream.resample(after.detect_fps)
+            if before.zones_of(name) != after.zones_of(name):
+                camera.pipeline.heed(after.zones_of(name))
+        self._in_force = after
+        self._publisher.tell_soon()
 
     def run(self, stop: threading.Event) -> None:
         """Start every part, feed the watchdog while all make progress, stop in order.
@@ -184,8 +239,7 @@ class Agent:
         if not self._boot_told and is_synchronised():
             now = self._clock.now()
             started_at = now - timedelta(seconds=self._clock.monotonic())
-            self._outbox.put_boot(self._boot_id, started_at, now)
-            self._boot_told = True
+            self._boot_told = self._outbox.put_boot(self._boot_id, started_at, now)
 
     def _sees(self) -> bool:
         """Does any camera give pictures, where one did before this start, and may?"""
@@ -219,12 +273,13 @@ class Agent:
             cameras=tuple(
                 health.model_copy(update={"last_event_at": seen.get(health.camera)}) for health in told
             ),
-            configuration=ConfigurationReport(),
+            configuration=self._desired.report,
             paused_by_household=self._pauses.by_household(self._clock.now()),
         )
 
     def _start(self) -> None:
         self._publisher.start()
+        self._orders.start()
         self._renewal.start()
         self._watch.start()
         for camera in self._cameras:
@@ -250,6 +305,7 @@ class Agent:
         if self._frigate:
             self._frigate.stop()
         self._watch.stop()
+        self._orders.stop()
         self._renewal.stop()
         self._publisher.stop()
         self._outbox.close()

@@ -12,8 +12,10 @@ import shutil
 import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,6 +26,10 @@ from shared.identity import site_name
 from shared.signing import sign
 
 _FOLDER = "identity"
+LONG_AGO = "1970-01-01T00:00:00+00:00"  # enrolled before anybody wrote down when
+BACKDATED = timedelta(hours=48)  # how far the station dates a certificate back (`collector.intake.authority`)
+_INSTALLATION = timedelta(days=1)  # to put up and aim the cameras, and to come back next morning
+_CLOCKS_APART = timedelta(hours=1)
 _ENROLMENT_PORT = 8443  # what identities from before renewal, which do not say it, were enrolled by
 
 
@@ -44,6 +50,14 @@ class Identity:
     broker_port: int
     folder: Path
     enrolment_port: int = _ENROLMENT_PORT
+    enrolled_at: str = ""  # ISO 8601, by the station's clock; renewals leave it; empty: before it was kept
+
+    def is_being_installed(self, now: datetime) -> bool:
+        """Is it less than a day since somebody enrolled this box by hand?"""
+        if not self.enrolled_at:
+            return False
+        since = now - datetime.fromisoformat(self.enrolled_at)
+        return -_CLOCKS_APART <= since <= _INSTALLATION
 
     @property
     def ca(self) -> Path:
@@ -103,7 +117,12 @@ def load(home: Path) -> Identity:
     try:
         facts = json.loads((folder / "station.json").read_text(encoding="utf-8"))
         port = int(facts.get("enrolment_port", _ENROLMENT_PORT))
-        return Identity(site_name(facts["site"]), facts["host"], int(facts["broker_port"]), folder, port)
+        enrolled_at = str(facts.get("enrolled_at", ""))
+        if enrolled_at:
+            datetime.fromisoformat(enrolled_at)
+        return Identity(
+            site_name(facts["site"]), facts["host"], int(facts["broker_port"]), folder, port, enrolled_at
+        )
     except FileNotFoundError as error:
         raise NotEnrolled(home=home) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -121,6 +140,7 @@ class Papers:
     certificate_pem: str
     ca_pem: str
     enrolment_port: int = _ENROLMENT_PORT
+    enrolled_at: str = ""  # of the identity that is renewed; empty: this is the enrolment
 
 
 def save(home: Path, papers: Papers, *, replace: bool = False) -> Identity:
@@ -137,7 +157,10 @@ def save(home: Path, papers: Papers, *, replace: bool = False) -> Identity:
     write_atomically(unfinished / "site.crt", papers.certificate_pem.encode())
     write_atomically(unfinished / "ca.crt", papers.ca_pem.encode())
     write_atomically(unfinished / machine.FILE, json.dumps(machine.marks(), indent=2).encode())
-    identity = Identity(papers.site, papers.host, papers.broker_port, folder, papers.enrolment_port)
+    enrolled_at = papers.enrolled_at or _issued_at(papers.certificate_pem)
+    identity = Identity(
+        papers.site, papers.host, papers.broker_port, folder, papers.enrolment_port, enrolled_at
+    )
     facts = {name: value for name, value in asdict(identity).items() if name != "folder"}
     write_atomically(unfinished / "station.json", json.dumps(facts, indent=2).encode())
     next_folder = home / f"{_FOLDER}.next"
@@ -146,6 +169,12 @@ def save(home: Path, papers: Papers, *, replace: bool = False) -> Identity:
     sync_folder(home)  # from here on the new one is the one, whenever the power goes
     _finish_replacing(home)
     return identity
+
+
+def _issued_at(certificate_pem: str) -> str:
+    """By the station's clock: a box that was never online may be in another year."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    return (certificate.not_valid_before_utc + BACKDATED).isoformat()
 
 
 def forget_previous(home: Path) -> None:

@@ -77,6 +77,7 @@ def renew(home: Path, ours: Identity) -> Identity:
         certificate_pem=answer.certificate_pem,
         ca_pem=ours.ca.read_text(encoding="ascii"),  # a new authority is for an installer to bring
         enrolment_port=ours.enrolment_port,
+        enrolled_at=ours.enrolled_at or identity.LONG_AGO,
     )
     renewed = identity.save(home, papers, replace=True)
     (home / _KEY).unlink(missing_ok=True)

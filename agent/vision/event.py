@@ -10,7 +10,7 @@ event, of the two-wheeler's kind; a camera's zones and limits are heeded before 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from types import MappingProxyType
 from uuid import UUID
@@ -58,6 +58,10 @@ class Events:
         self._new_id = new_id
         self._riders = Riders()
         self._lives: dict[int, Life] = {}  # by the number of each of its tracks
+
+    def heed(self, zones: CameraZones) -> None:
+        """Go by other zones from now on; what was told is told to its end."""
+        self._tuning = replace(self._tuning, zones=zones)
 
     def update(self, tracks: Tracks, frame: Frame, clock: ClockReading) -> list[Occurrence]:
         """Take in the tracks of one look at `frame`."""

@@ -25,6 +25,7 @@ from agent.vision.motion import Motion, MotionGate, MotionTuning
 from agent.vision.regions import Regions, RegionTuning, cut, in_frame
 from agent.vision.still import Remembered, StillMemory, StillTuning, is_good_light, wall_time
 from agent.vision.track import Track, Tracker, Tracks, TrackTuning
+from agent.vision.zones import CameraZones
 from shared.geometry import Box
 from shared.messages import ClockReading, DetectionEvent
 
@@ -169,6 +170,10 @@ class Pipeline:
         if self._newest_s - self._hinted_s <= self._tuning.hint_s:
             return False
         return self._rest_s > 0
+
+    def heed(self, zones: CameraZones) -> None:
+        """Go by other zones from the next look on. From any thread."""
+        self._events.heed(zones)
 
     def hint(self, monotonic_s: float) -> bool:
         """Somebody may be there: look for a while from that moment on. False: too soon after the last."""
