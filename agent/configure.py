@@ -108,10 +108,10 @@ class Desired:
         """Not a configuration as we know one, perhaps of a newer station: if it has a number, say so."""
         try:
             said = json.loads(payload)
-            revision, site = int(said["revision"]), said["site"]
+            revision, site = said["revision"], said["site"]
         except (ValueError, KeyError, TypeError, RecursionError):
             return self._ignore(error.errors()[0]["type"])
-        if site != self._site or revision <= self.report.revision or revision < 1:
+        if site != self._site or type(revision) is not int or revision <= self.report.revision:
             return self._ignore("not for us, or old")
         self.garbage += 1
         errors = tuple(
