@@ -26,7 +26,8 @@ from uuid import UUID
 
 from agent.uplink import losses
 from agent.uplink.losses import Loss
-from agent.uplink.outbox_file import open_file, transaction
+from agent.uplink.mark import Mark, MarkFile
+from agent.uplink.outbox_file import is_whole, open_file, transaction
 from agent.uplink.reserve import Reserve
 from agent.uplink.row import PICTURES, Row, Speaker, Waiting
 from shared.clock import microseconds
@@ -69,7 +70,12 @@ class Outbox:
         self._unwritten: deque[tuple[DetectionEvent, Pictures]] = deque()
         self._never_written: list[Loss] = []
         self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
-        self._db = open_file(path)
+        self._mark = MarkFile(path.with_name(f"{path.name}.instance"))
+        before = self._mark.read()
+        self._db, self._others = open_file(path, before)
+        if before.events or before.thumbnails:  # they died in memory with the program before
+            self._never_written.append(Loss(GapReason.NOT_WRITTEN, 0, 0, before.events, before.thumbnails))
+        self._write_mark()
         self._reserve.restore()
         self._size_bytes: int = self._db.execute(
             "SELECT coalesce(sum(length(body)), 0) FROM outbox"
@@ -105,6 +111,7 @@ class Outbox:
             except sqlite3.OperationalError as error:
                 log.error("outbox cannot write, keeping in memory", extra={"cause": error})  # noqa: TRY400 -- a full disk needs no traceback per event
                 self._remember(event, pictures)
+            self._write_mark()
         self.arrived.set()
         return event
 
@@ -115,10 +122,13 @@ class Outbox:
                 while self._unwritten:
                     self._put_with_room(*self._unwritten[0])
                     self._unwritten.popleft()
-                with transaction(self._db):
-                    for loss in self._never_written:
-                        losses.note(self._db, loss)
-                self._never_written.clear()
+                    self._write_mark()
+                if self._never_written:
+                    with transaction(self._db):
+                        for loss in self._never_written:
+                            losses.note(self._db, loss)
+                    self._never_written.clear()
+                    self._write_mark()
             except sqlite3.OperationalError:
                 return len(self._unwritten)
         self._reserve.restore()
@@ -131,16 +141,29 @@ class Outbox:
             self._insert(row, _TEST_PRIORITY, microseconds(test.sent_at))
         self.arrived.set()
 
-    def put_boot(self, boot_id: str, started_at: datetime, now: datetime) -> None:
-        """Tell the station, once per boot, when this boot's monotonic time was 0."""
-        with self._lock, transaction(self._db):
+    def put_boot(self, boot_id: str, started_at: datetime, now: datetime) -> bool:
+        """Tell the station, once per boot, when this boot's monotonic time was 0.
+
+        False when the disk takes nothing just now: then it is to be tried again.
+        """
+        try:
+            with self._lock:
+                self._put_boot(boot_id, started_at, now)
+                self._write_mark()
+        except sqlite3.OperationalError as error:
+            log.warning("boot not told yet", extra={"cause": error})
+            return False
+        self.arrived.set()
+        return True
+
+    def _put_boot(self, boot_id: str, started_at: datetime, now: datetime) -> None:
+        with transaction(self._db):
             fresh = self._db.execute("INSERT OR IGNORE INTO boots VALUES (?)", (boot_id,)).rowcount
             if fresh:
                 report = BootReport(
                     id=self._speaker.new_id(), site=self._speaker.site, boot_id=boot_id, started_at=started_at
                 )
                 self._put_signed(report, Channel.BOOT, _REPORT_PRIORITY, microseconds(now))
-        self.arrived.set()
 
     def put_reply(self, reply: Reply, picture: bytes | None = None) -> None:
         """Keep the answer to a command, and the picture it announces, in one transaction.
@@ -166,6 +189,8 @@ class Outbox:
                     announced,
                 )
                 self._insert(row, _THUMBNAIL_PRIORITY, made_us, evict=_EVICT_PICTURE)
+        with self._lock:
+            self._write_mark()
         self.arrived.set()
 
     def keep(self, spans: Iterable[tuple[str, datetime, datetime]]) -> None:
@@ -177,11 +202,13 @@ class Outbox:
 
     def report_losses(self, now: datetime) -> int:
         """Put into words for the station what was lost since the last time; return how many reports."""
-        with self._lock, transaction(self._db):
-            lost = losses.take(self._db, now)
-            for fields in lost:
-                report = GapReport(id=self._speaker.new_id(), site=self._speaker.site, **fields)
-                self._put_signed(report, Channel.GAP, _REPORT_PRIORITY, microseconds(now))
+        with self._lock:
+            with transaction(self._db):
+                lost = losses.take(self._db, now)
+                for fields in lost:
+                    report = GapReport(id=self._speaker.new_id(), site=self._speaker.site, **fields)
+                    self._put_signed(report, Channel.GAP, _REPORT_PRIORITY, microseconds(now))
+            self._write_mark()
         self.arrived.set()
         return len(lost)
 
@@ -200,8 +227,12 @@ class Outbox:
 
     def acknowledged(self, ids: Iterable[UUID]) -> int:
         """The collector has these on disk: forget them. Returns how many were still here."""
-        with self._lock, transaction(self._db):
-            return sum(self._delete(message_id) for message_id in ids)
+        with self._lock:
+            with transaction(self._db):
+                gone = sum(self._delete(message_id) for message_id in ids)
+            if self._others and not self._size_bytes:
+                self._forget_others()
+        return gone
 
     def refused(self, reasons: Mapping[UUID, str]) -> None:
         """The collector will never take these: stop sending, remember why."""
@@ -333,19 +364,28 @@ class Outbox:
             chosen: list[Row] = []
             for place in places:
                 (message_id,) = self._db.execute("SELECT id FROM outbox WHERE place = ?", place).fetchone()
-                if UUID(bytes=message_id) not in not_these:
-                    chosen.append(self._row(place))
+                if UUID(bytes=message_id) not in not_these and (row := self._row(place)):
+                    chosen.append(row)
                 if len(chosen) == limit:
                     break
         return chosen
 
-    def _row(self, place: tuple[int]) -> Row:
+    def _row(self, place: tuple[int]) -> Row | None:
+        """Read one that goes; None when the card has changed it since, and then it is given up and told.
+
+        SQLite's check of a file does not see what happens within a body, the station would refuse it.
+        """
         message_id, channel, event_id, *columns = self._db.execute(
             "SELECT id, channel, event_id, body, instance, sequence, sha256, signature FROM outbox"
             " WHERE place = ?",
             place,
         ).fetchone()
         body, instance, sequence, digest, signature = columns
+        if not is_whole(message_id, channel, digest, body):
+            log.error("a message rotted on the disk", extra={"channel": channel, "sequence": sequence})
+            with transaction(self._db):
+                self._give_up("place = ?", place, GapReason.OUTBOX_DAMAGED)
+            return None
         subject = UUID(bytes=event_id) if event_id else None
         return Row(
             UUID(bytes=message_id), Channel(channel), body, instance, sequence, subject, digest, signature
@@ -366,20 +406,39 @@ class Outbox:
             pass
 
     def _evict(self, most: int) -> int:
-        rows = self._db.execute(
-            "DELETE FROM outbox WHERE place IN (SELECT place FROM outbox WHERE evict IS NOT NULL"
+        which = (
+            "place IN (SELECT place FROM outbox WHERE evict IS NOT NULL"
             " AND NOT EXISTS (SELECT 1 FROM held WHERE held.camera = outbox.camera"
-            " AND outbox.made_us BETWEEN since_us AND until_us)"
-            " ORDER BY evict, place LIMIT ?) RETURNING channel, instance, sequence, made_us, length(body)",
-            (most,),
+            " AND outbox.made_us BETWEEN since_us AND until_us) ORDER BY evict, place LIMIT ?)"
+        )
+        count = self._give_up(which, (most,), GapReason.DISK_FULL)
+        self._db.execute("UPDATE life SET dropped = dropped + ?", (count,))
+        return count
+
+    def _give_up(self, which: str, facts: tuple[int, ...], reason: GapReason) -> int:
+        rows = self._db.execute(
+            f"DELETE FROM outbox WHERE {which} RETURNING channel, instance, sequence, made_us, length(body)",  # noqa: S608 -- the words are ours
+            facts,
         ).fetchall()
         for channel, instance, sequence, made_us, size in rows:
             is_picture = channel in PICTURES
             self._size_bytes -= size
-            loss = Loss(GapReason.DISK_FULL, sequence, sequence, not is_picture, is_picture, made_us, made_us)
+            loss = Loss(reason, sequence, sequence, not is_picture, is_picture, made_us, made_us)
             losses.note(self._db, loss, instance)
-        self._db.execute("UPDATE life SET dropped = dropped + ?", (len(rows),))
         return len(rows)
+
+    def _forget_others(self) -> None:
+        """All that earlier lives had to send, and the word on what they lost, has arrived."""
+        if self._db.execute("SELECT 1 FROM lost UNION ALL SELECT 1 FROM outbox").fetchone() is None:
+            self._others.clear()
+            self._write_mark()
+
+    def _write_mark(self) -> None:
+        instance, following = self._db.execute("SELECT instance, next FROM life").fetchone()
+        waiting = [(1, len(pictures)) for _, pictures in self._unwritten]
+        waiting += [(loss.events, loss.thumbnails) for loss in self._never_written]
+        events, thumbnails = (sum(counts) for counts in zip((0, 0), *waiting, strict=True))
+        self._mark.write(Mark(instance, following, events, thumbnails, self._others))
 
     def _remember(self, event: DetectionEvent, pictures: Pictures) -> None:
         self._unwritten.append((event, pictures))

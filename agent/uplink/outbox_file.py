@@ -1,12 +1,14 @@
 """What is the outbox's file made of, and what if it is broken? Set aside, saved what can be read, said.
 
-A card that dies in a kitchen does so page by page. A file that fails SQLite's own check is renamed,
-never deleted: a new one begins a new life (`instance`), takes over every row of the old one that is
-still whole, and remembers that the rest is lost, so that the station can be told.
+A card that dies in a kitchen does so page by page. A file that fails SQLite's own check, or is older
+than the mark beside it says it was, is renamed, never deleted: a new one begins a new life (`instance`),
+takes over every row of the old one that is still whole, and remembers up to which number the rest is
+lost, so that the station can be told.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -20,8 +22,8 @@ from uuid import UUID
 
 from agent.uplink import losses
 from agent.uplink.losses import Loss
+from agent.uplink.mark import Mark
 from agent.uplink.row import PICTURES
-from shared.disk import write_atomically
 from shared.messages import GapReason
 from shared.signing import FIRST
 
@@ -37,7 +39,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     instance  TEXT NOT NULL,         -- the life of a file that numbered it
     sequence  INTEGER NOT NULL,      -- its number there; 0: not numbered
     event_id  BLOB,                  -- the event it speaks of
-    sha256    TEXT,                  -- of a thumbnail's body
+    sha256    TEXT,                  -- of the body
     signature TEXT,                  -- over the body, where it is signed
     made_us   INTEGER NOT NULL,      -- the agent's wall clock
     camera    TEXT,                  -- whose event or picture it is
@@ -87,7 +89,7 @@ _PRAGMAS = (
 )
 _COLUMNS = "id, channel, priority, evict, instance, sequence, event_id, sha256, signature, made_us, body"
 # not the camera: files from before it had none, and its rows are few
-_INSTANCE, _SEQUENCE, _MADE = 4, 5, 9  # their places in it
+_INSTANCE, _SEQUENCE, _DIGEST, _MADE, _BODY = 4, 5, 7, 9, 10  # their places in it
 _DAMAGED_KEPT = 2  # for a technician to look at; more would fill a small card
 _SIDE_FILES = ("", "-wal", "-shm")
 
@@ -96,18 +98,32 @@ _SIDE_FILES = ("", "-wal", "-shm")
 class _Remains:
     """What was still whole in a broken file."""
 
-    instance: str
     rows: list[tuple[Any, ...]]
     broken: int  # rows that were there and could not be read whole
+    life: tuple[str, int] | None  # its instance and next number
+    lost: list[tuple[Any, ...]]  # what the station had not been told of
+
+    def ends(self) -> dict[str, int]:
+        """Return the next number of each life, as far as this file still tells."""
+        ends = dict([self.life] if self.life else [])
+        for row in self.rows:
+            ends[row[_INSTANCE]] = max(ends.get(row[_INSTANCE], 0), row[_SEQUENCE] + 1)
+        return ends
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """Open or make the outbox's database; a broken one is set aside and what is whole taken over."""
+def open_file(path: Path, mark: Mark) -> tuple[sqlite3.Connection, dict[str, int]]:
+    """Open or make the outbox's database; a broken or older one is set aside and what is whole taken over.
+
+    Returns the connection, and the next numbers of earlier lives that may still have something to send.
+    """
     db = _opened(path)
     if db is not None:
-        return db
+        instance, following = db.execute("SELECT instance, next FROM life").fetchone()
+        if instance != mark.instance or following >= mark.following:
+            return db, dict(mark.others)
+        db.close()
     aside = _set_aside(path)
-    remains = _salvaged(aside, _side_note(path))
+    remains = _salvaged(aside)
     log.error(
         "outbox damaged, set aside",
         extra={"file": aside.name, "saved": len(remains.rows), "broken": remains.broken},
@@ -115,8 +131,12 @@ def open_file(path: Path) -> sqlite3.Connection:
     db = _opened(path)
     if db is None:
         raise sqlite3.DatabaseError("a new outbox cannot be made")
-    _take_over(db, remains)
-    return db
+    ends = mark.ends()
+    for instance, following in remains.ends().items():
+        ends[instance] = max(ends.get(instance, 0), following)
+    ends.pop("", None)  # of messages without a number
+    _take_over(db, remains, ends)
+    return db, ends
 
 
 def _opened(path: Path) -> sqlite3.Connection | None:
@@ -133,8 +153,6 @@ def _opened(path: Path) -> sqlite3.Connection | None:
         if db.execute("SELECT 1 FROM life").fetchone() is None:
             instance = secrets.token_hex(8)
             db.execute("INSERT INTO life (one, instance, next, head) VALUES (1, ?, 1, ?)", (instance, FIRST))
-        (instance,) = db.execute("SELECT instance FROM life").fetchone()
-        _write_side_note(path, instance)
     except sqlite3.OperationalError:
         db.close()
         raise
@@ -168,72 +186,69 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _salvaged(aside: Path, instance: str) -> _Remains:
+def _salvaged(aside: Path) -> _Remains:
     """Read from both ends, since a broken page stops whoever comes to it."""
     found: dict[bytes, tuple[Any, ...]] = {}
-    broken = 0
+    broken: set[bytes] = set()
     for direction in ("ASC", "DESC"):
-        try:
-            for row in _rows(aside, direction):
-                if row[0] not in found and _is_whole(row):
-                    found[row[0]] = row
-                elif row[0] not in found:
-                    broken += 1
-        except sqlite3.DatabaseError:
-            continue
+        for row in _readable(aside, f"SELECT {_COLUMNS} FROM outbox ORDER BY place {direction}"):  # noqa: S608 -- both parts are ours
+            if is_whole(row[0], row[1], row[_DIGEST], row[_BODY]):
+                found[row[0]] = row
+            else:
+                broken.add(repr(row[0]).encode())
     rows = sorted(found.values(), key=lambda row: row[_SEQUENCE])
-    return _Remains(rows[-1][_INSTANCE] if rows else instance, rows, broken)
+    life = [
+        (instance, following)
+        for instance, following in _readable(aside, "SELECT instance, next FROM life")
+        if isinstance(following, int)
+    ]
+    lost = [row for row in _readable(aside, "SELECT * FROM lost") if row[0] in set(GapReason)]
+    return _Remains(rows, len(broken), life[0] if life else None, lost)
 
 
-def _rows(aside: Path, direction: str) -> Iterator[tuple[Any, ...]]:
-    db = sqlite3.connect(f"file:{aside}?mode=rw", uri=True)
-    try:
-        yield from db.execute(f"SELECT {_COLUMNS} FROM outbox ORDER BY place {direction}")  # noqa: S608 -- both parts are ours
-    finally:
-        db.close()
+def _readable(aside: Path, question: str) -> Iterator[tuple[Any, ...]]:
+    """Yield rows until a broken page ends it."""
+    with contextlib.suppress(sqlite3.DatabaseError):
+        db = sqlite3.connect(f"file:{aside}?mode=rw", uri=True)
+        try:
+            yield from db.execute(question)
+        finally:
+            db.close()
 
 
-def _is_whole(row: tuple[Any, ...]) -> bool:
-    """A picture proves itself by its hash; a message at least is JSON and names its own id."""
-    message_id, channel, *_, digest, _signature, _made, body = row
+def is_whole(message_id: object, channel: object, digest: object, body: object) -> bool:
+    """A row proves itself by its hash; a message of before there was one is JSON and names its own id."""
     if not isinstance(message_id, bytes) or not isinstance(body, bytes):
         return False
+    if digest is not None and hashlib.sha256(body).hexdigest() != digest:
+        return False
     if channel in PICTURES:
-        return bool(hashlib.sha256(body).hexdigest() == digest)
+        return digest is not None
     try:
         return bool(UUID(json.loads(body)["id"]).bytes == message_id)
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
-def _take_over(db: sqlite3.Connection, remains: _Remains) -> None:
+def _take_over(db: sqlite3.Connection, remains: _Remains, ends: dict[str, int]) -> None:
+    """Keep what is whole; of every life that may have lost something, say up to which number."""
     marks = ", ".join("?" * (_COLUMNS.count(",") + 1))
-    db.execute("BEGIN IMMEDIATE")
-    db.executemany(f"INSERT OR IGNORE INTO outbox ({_COLUMNS}) VALUES ({marks})", remains.rows)  # noqa: S608 -- column names of ours
-    if remains.instance:
+    with transaction(db):
+        db.executemany(f"INSERT OR IGNORE INTO outbox ({_COLUMNS}) VALUES ({marks})", remains.rows)  # noqa: S608 -- column names of ours
+        for row in remains.lost:
+            db.execute("INSERT OR IGNORE INTO lost VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         made = [row[_MADE] for row in remains.rows]
-        loss = Loss(
-            GapReason.OUTBOX_DAMAGED,
-            events=remains.broken,
-            since_us=min(made, default=0),
-            until_us=max(made, default=0),
-        )  # numbers 0 to 0: we cannot know which; the station knows which it has not got
-        losses.note(db, loss, remains.instance)
-    db.execute("COMMIT")
-
-
-def _write_side_note(path: Path, instance: str) -> None:
-    """Whose life the file is, beside it: when the file is broken, its losses still have a name."""
-    note = path.with_name(f"{path.name}.instance")
-    if _side_note(path) != instance:
-        write_atomically(note, instance.encode())
-
-
-def _side_note(path: Path) -> str:
-    try:
-        return path.with_name(f"{path.name}.instance").read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+        newest = next(reversed(ends), "")
+        for instance, following in ends.items():
+            loss = Loss(
+                GapReason.OUTBOX_DAMAGED,
+                first=min(1, following - 1),
+                last=following - 1,  # which of these the station has not got, it knows itself
+                events=remains.broken if instance == newest else 0,
+                since_us=min(made, default=0),
+                until_us=max(made, default=0),
+            )
+            losses.note(db, loss, instance)
 
 
 class transaction:  # noqa: N801 -- reads as a word in `with`

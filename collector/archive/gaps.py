@@ -95,16 +95,51 @@ def unexplained(holes: Sequence[Run], losses: Sequence[Loss]) -> tuple[list[Run]
     A report names the first and the last number lost, and how many between them. When what a site says
     it lost is less than what is not here, the rest is nobody's.
     """
-    if any(loss.reason == GapReason.OUTBOX_DAMAGED for loss in losses):
+    if any(_is_vague(loss) and not loss.last for loss in losses):
         return [], []  # which numbers the broken file took is not known: any of them
     numbered = [loss for loss in losses if loss.last]
     spans = _joined((loss.first, loss.last) for loss in numbered)
     excess = []
     for span in spans:
-        said = sum(one.events + one.thumbnails for one in numbered if span[0] <= one.first <= span[1])
-        if (too_many := size(within(holes, span)) - said) > 0:
+        here = [one for one in numbered if span[0] <= one.first <= span[1]]
+        said = sum(one.events + one.thumbnails for one in here)
+        too_many = size(within(holes, span)) - said
+        if too_many > 0 and not any(_is_vague(one) for one in here):
             excess.append((span, too_many))
     return outside(holes, spans), excess
+
+
+def attributed(holes: Sequence[Run], losses: Sequence[Loss]) -> list[tuple[Loss, int]]:
+    """Return how many of the missing numbers each report answers for; none counts for two of them.
+
+    What ends first takes first, and what knows least takes what is left.
+    """
+    left, shared = list(holes), []
+    for loss in sorted(losses, key=lambda one: (_is_vague(one), one.last)):
+        if not loss.last and not _is_vague(loss):
+            shared.append((loss, 0))  # had no numbers
+            continue
+        span = (loss.first, loss.last) if loss.last else (1, left[-1][1] if left else 0)
+        here = within(left, span)
+        count = size(here) if _is_vague(loss) else min(size(here), loss.events + loss.thumbnails)
+        left = outside(left, _the_first(here, count))
+        shared.append((loss, count))
+    return shared
+
+
+def _the_first(runs: Iterable[Run], count: int) -> list[Run]:
+    found = []
+    for first, last in runs:
+        if count <= 0:
+            break
+        found.append((first, min(last, first + count - 1)))
+        count -= last - first + 1
+    return found
+
+
+def _is_vague(loss: Loss) -> bool:
+    """A broken file does not know what it held, only up to which number."""
+    return loss.reason == GapReason.OUTBOX_DAMAGED
 
 
 def grouped(holes: Sequence[Run]) -> list[tuple[Run, int]]:
@@ -134,18 +169,14 @@ class Gaps:
         came, losses, below = self._came(wanted), self._losses(wanted), self._below(wanted)
         found: list[Hole] = []
         for box in {*came, *losses}:
-            runs = missing(came.get(box, ()), self._bound(box, below, came))
+            lost_to = max((loss.last for loss in losses.get(box, ()) if _is_vague(loss)), default=0)
+            runs = missing(came.get(box, ()), self._bound(box, below, came, lost_to))
             found += self._told(box, runs, losses.get(box, ()))
             found += self._found(box, runs, losses.get(box, ()))
         return sorted(found, key=lambda hole: (hole.until, hole.since), reverse=True)
 
     def _told(self, box: tuple[str, str], runs: list[Run], losses: Sequence[Loss]) -> Iterable[Hole]:
-        spans = [(loss.first, loss.last) for loss in losses if loss.last]
-        for loss in losses:
-            if loss.reason == GapReason.OUTBOX_DAMAGED and not loss.last:
-                lacking = size(outside(runs, spans))
-            else:
-                lacking = size(within(runs, (loss.first, loss.last))) if loss.last else 0
+        for loss, lacking in attributed(runs, losses):
             if not lacking and (loss.last or not loss.events + loss.thumbnails):
                 continue  # all of it came after all
             yield Hole(
@@ -199,15 +230,16 @@ class Gaps:
         box: tuple[str, str],
         below: dict[str, dict[str, tuple[int, int]]],
         came: dict[tuple[str, str], list[Run]],
+        lost_to: int,
     ) -> int:
         """Return the number below which nothing is on its way: of an outbox that is gone, nothing is."""
         outboxes = below.get(box[0], {})
+        gone = max(came[box][-1][1] + 1 if box in came else 0, lost_to + 1)
         if box[1] not in outboxes:
-            return 0
+            return gone if lost_to else 0
         waiting, heard_us = outboxes[box[1]]
         is_newest = heard_us == max(heard for _, heard in outboxes.values())
-        last = came[box][-1][1] if box in came else 0
-        return waiting if is_newest else max(waiting, last + 1)
+        return waiting if is_newest else max(waiting, gone)
 
     def _rows(self, table: str, columns: str, sites: set[str], also: str = "") -> Iterable[tuple[Any, ...]]:
         marks = f"AND site IN ({', '.join('?' * len(sites))}) " if sites else ""

@@ -150,7 +150,7 @@ def test_what_a_range_misses_beyond_its_report_is_unexplained(tmp_path: Path) ->
     full = a_report(12, GapReason.DISK_FULL, first=3, last=11, events=1, thumbnails=3)
     came = [numbered(number) for number in (1, 2, 6, 8)]
     holes = holes_after(tmp_path, [*came, full, numbered(13), a_beat(14)])
-    assert {(hole.reason, hole.messages) for hole in holes} == {("disk-full", 7), ("unexplained", 3)}
+    assert {(hole.reason, hole.messages) for hole in holes} == {("disk-full", 4), ("unexplained", 3)}
 
 
 def test_a_loss_without_numbers_is_shown_and_one_that_came_after_all_is_not(tmp_path: Path) -> None:
