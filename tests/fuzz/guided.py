@@ -14,7 +14,8 @@ with atheris.instrument_imports(include=["agent", "collector", "shared"]):
 
 def main() -> None:
     logging.disable(logging.CRITICAL)
-    border = next(border for border in BORDERS if border.name == sys.argv.pop(1))
+    name = sys.argv.pop(1)
+    border = next(border for border in BORDERS if border.name == name)
     with border.opened() as take:
         atheris.Setup(sys.argv, lambda data: refused_or_taken(border, take, data) and None)
         atheris.Fuzz()
