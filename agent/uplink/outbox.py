@@ -72,7 +72,11 @@ class Outbox:
         self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
         self._mark = MarkFile(path.with_name(f"{path.name}.instance"))
         before = self._mark.read()
-        self._db, self._others = open_file(path, before)
+        try:
+            self._db, self._others = open_file(path, before)
+        except sqlite3.OperationalError:  # a box must also start on a full disk
+            self._reserve.give_up()
+            self._db, self._others = open_file(path, before)
         if before.events or before.thumbnails:  # they died in memory with the program before
             self._never_written.append(Loss(GapReason.NOT_WRITTEN, 0, 0, before.events, before.thumbnails))
         self._write_mark()
@@ -105,6 +109,7 @@ class Outbox:
             if self._unwritten:
                 self._remember(event, pictures)
                 self.retry()
+                self._write_mark()
                 return event
             try:
                 event = self._put_with_room(event, pictures)

@@ -119,16 +119,19 @@ def open_file(path: Path, mark: Mark) -> tuple[sqlite3.Connection, dict[str, int
     db = _opened(path)
     if db is not None:
         instance, following = db.execute("SELECT instance, next FROM life").fetchone()
-        if instance != mark.instance or following >= mark.following:
+        if not mark.instance or (instance == mark.instance and following >= mark.following):
             return db, dict(mark.others)
-        db.close()
-    aside = _set_aside(path)
-    remains = _salvaged(aside)
+        if instance == mark.instance:  # whole, and older than it was
+            db.close()
+            db = None
+    # A new life that the mark does not know: whoever began it was stopped before it was taken over.
+    aside = _set_aside(path) if db is None else next(reversed(_set_aside_before(path)), None)
+    remains = _salvaged(aside) if aside else _Remains([], 0, None, [])
     log.error(
         "outbox damaged, set aside",
-        extra={"file": aside.name, "saved": len(remains.rows), "broken": remains.broken},
+        extra={"file": aside and aside.name, "saved": len(remains.rows), "broken": remains.broken},
     )
-    db = _opened(path)
+    db = db or _opened(path)
     if db is None:
         raise sqlite3.DatabaseError("a new outbox cannot be made")
     ends = mark.ends()
@@ -173,17 +176,26 @@ def _upgrade(db: sqlite3.Connection) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    taken = sorted(path.parent.glob(f"{path.name}.damaged-*[0-9]"))
+    taken = _set_aside_before(path)
     for old in taken[: max(0, len(taken) - _DAMAGED_KEPT + 1)]:
         for suffix in _SIDE_FILES:
             old.with_name(old.name + suffix).unlink(missing_ok=True)
-    number = max((int(old.name.rpartition("-")[2]) for old in taken), default=0) + 1
+    number = max(map(_number_of, taken), default=0) + 1
     aside = path.with_name(f"{path.name}.damaged-{number}")
     for suffix in _SIDE_FILES:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def _set_aside_before(path: Path) -> list[Path]:
+    """Return the broken files kept so far, oldest first."""
+    return sorted(path.parent.glob(f"{path.name}.damaged-*[0-9]"), key=_number_of)
+
+
+def _number_of(aside: Path) -> int:
+    return int(aside.name.rpartition("-")[2])
 
 
 def _salvaged(aside: Path) -> _Remains:
@@ -242,8 +254,8 @@ def _take_over(db: sqlite3.Connection, remains: _Remains, ends: dict[str, int]) 
         for instance, following in ends.items():
             loss = Loss(
                 GapReason.OUTBOX_DAMAGED,
-                first=min(1, following - 1),
-                last=following - 1,  # which of these the station has not got, it knows itself
+                first=min(1, max(0, following - 1)),
+                last=max(0, following - 1),  # which of these the station has not got, it knows itself
                 events=remains.broken if instance == newest else 0,
                 since_us=min(made, default=0),
                 until_us=max(made, default=0),

@@ -37,7 +37,15 @@ def drawn(seed: int, seconds: float, houses: int, *, can_fill: bool) -> list[Fau
     """Return what will happen in this seed."""
     chance = random.Random(seed)
     names = ["kill_agent", "kill_broker", "kill_collector"] * _KILLS_EACH
-    names += ["cut", "cut", "cut", "swallow", "jump", "jump", "break_outbox", "truncate_log", "break_archive"]
+    names += ["cut"] * 6 + [
+        "swallow",
+        "swallow",
+        "jump",
+        "jump",
+        "break_outbox",
+        "truncate_log",
+        "break_archive",
+    ]
     names += ["fill_home", "fill_home_and_kill", "fill_station"] if can_fill else []
     names += chance.choices(["kill_agent", "cut", "jump", "break_outbox"], k=3)
     return sorted(

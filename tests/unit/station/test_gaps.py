@@ -206,3 +206,22 @@ def test_any_order_of_arrival_gives_the_same_holes(
     expected = holes_after(tmp_path_factory.mktemp("a"), records)
     shuffled = data.draw(st.permutations(records))
     assert holes_after(tmp_path_factory.mktemp("b"), shuffled) == expected
+
+
+def test_the_end_of_a_broken_outbox_that_never_came_is_missing_too(tmp_path: Path) -> None:
+    newer, later = "cd" * 8, NOON + timedelta(minutes=1)
+    damaged = a_report(2, GapReason.OUTBOX_DAMAGED, first=1, last=9)
+    damaged = GapRecord(
+        SITE, damaged.message_id, NOON, b"{}", damaged.report, Seal(Number(newer, 1), "", b"", b"")
+    )
+    records = [numbered(1), numbered(5), damaged, a_beat(2, newer, later)]
+    (hole,) = holes_after(tmp_path, records)
+    assert (hole.instance, hole.reason, hole.messages) == (BOX, "outbox-damaged", 7)
+
+
+def test_two_reports_on_the_same_numbers_do_not_count_them_twice(tmp_path: Path) -> None:
+    early = a_report(20, GapReason.DISK_FULL, first=3, last=9, thumbnails=2)
+    late = a_report(21, GapReason.DISK_FULL, first=2, last=8, thumbnails=3)
+    came = [numbered(number) for number in range(1, 20) if number not in {2, 3, 6, 8, 9}]
+    holes = holes_after(tmp_path, [*came, early, late, a_beat(22)])
+    assert sorted(hole.messages for hole in holes) == [2, 3]
