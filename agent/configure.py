@@ -158,6 +158,12 @@ class Desired:
         return False
 
 
+def kept(home: Path) -> tuple[ConfigurationReport, tuple[str, ...]]:
+    """For `agent doctor`: the newest report, and for which cameras the station has said zones."""
+    found = _read(home)
+    return found.report, tuple(found.obeyed.zones) if found.obeyed else ()
+
+
 def _read(home: Path) -> _Kept:
     try:
         return _Kept.model_validate_json((home / FILE).read_bytes())

@@ -20,8 +20,9 @@ from agent.cameras import register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.health import KNOWN, Problem
-from agent.pauses import LivePauses, Pause, Whose
+from agent.pauses import Whose
 from agent.settings import AgentSettings
+from agent.standing import Standing, standing
 from agent.uplink import identity
 from agent.uplink.identity import Identity, NotEnrolled
 from shared.errors import NeedsFixing
@@ -44,7 +45,7 @@ class Examination:
     model: Manifest | None
     heartbeat: Heartbeat | None
     problems: tuple[Problem, ...]
-    pauses: tuple[tuple[Whose, Pause], ...] = ()
+    standing: Standing
 
 
 def examine(
@@ -60,12 +61,14 @@ def examine(
         problems += _station(ours)
     if not running and ours:
         problems.append(Problem("not-running"))
+    if heartbeat:
+        problems += [Problem(cause) for cause in heartbeat.causes if cause in KNOWN and cause != "disk-low"]
     if not synchronised:
         problems.append(Problem("clock-unsynchronised"))
     if heartbeat and heartbeat.outbox_refused:
         problems.append(Problem("messages-refused", facts={"count": heartbeat.outbox_refused}))
     ordered = sorted(problems, key=lambda problem: -problem.severity)
-    return Examination(ours, model, heartbeat, tuple(ordered), _pauses(home, now))
+    return Examination(ours, model, heartbeat, tuple(ordered), standing(home, ours, now))
 
 
 def newest_heartbeat(home: Path) -> Heartbeat | None:
@@ -74,12 +77,6 @@ def newest_heartbeat(home: Path) -> Heartbeat | None:
         return Heartbeat.model_validate_json((home / STATUS).read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _pauses(home: Path, now: datetime) -> tuple[tuple[Whose, Pause], ...]:
-    """As a running agent has them: a file nobody can read pauses everything."""
-    live = LivePauses(home)
-    return tuple((whose, pause) for whose in Whose for pause in live.said_by(whose).now(now))
 
 
 def _enrolment(home: Path, now: datetime) -> tuple[Identity | None, list[Problem]]:

@@ -12,6 +12,7 @@ from agent.examine import Examination, examine
 from agent.health import Severity
 from agent.only_one import is_running
 from agent.settings import AgentSettings, home
+from agent.standing import Standing
 from shared.clock import SystemClock, is_synchronised
 from shared.localtime import shown
 from shared.terminal import out, say
@@ -58,13 +59,7 @@ def _show(found: Examination) -> None:
                 p50, p99 = round(camera.late_p50_ms), round(camera.late_p99_ms)
                 say("doctor.late", p50=p50, p99=p99, skipped=skipped)
         say("doctor.outbox", messages=found.heartbeat.outbox_waiting)
-    for whose, pause in found.pauses:
-        until = (
-            text("doctor.until", None, moment=shown(pause.until))
-            if pause.until
-            else text("doctor.until-further-notice")
-        )
-        say(f"doctor.paused-{whose}", what=pause.camera or text("doctor.all-cameras"), until=until)
+    _show_standing(found.standing)
     if not found.problems:
         say("doctor.fine")
         return
@@ -72,6 +67,32 @@ def _show(found: Examination) -> None:
     for problem in found.problems:
         table.add_row(_MARK[problem.severity], f"{problem.what()}\n→ {problem.do()}")
     out.print(table)
+
+
+def _show_standing(standing: Standing) -> None:
+    """What is in force by somebody's word, each in a line."""
+    for whose, pause in standing.pauses:
+        until = text("doctor.until", None, moment=shown(pause.until)) if pause.until else None
+        open_end = text("doctor.until-further-notice")
+        what = pause.camera or text("doctor.all-cameras")
+        say(f"doctor.paused-{whose}", what=what, until=until or open_end)
+    for hold in standing.holds:
+        since, until = shown(hold.since), shown(hold.until)
+        say("doctor.hold", camera=hold.camera, since=since, until=until, case=hold.case)
+    for camera, by in standing.zones:
+        if by:
+            say(f"doctor.zones-{by}", camera=camera)
+    report = standing.configuration
+    if report.revision:
+        state = "in-force" if report.in_force else "wrong"
+        say(f"doctor.configuration-{state}", revision=report.revision)
+        for error in report.errors:
+            out.print(f"  {error}", markup=False)
+    if standing.certificate_days is not None:
+        say("doctor.certificate", days=standing.certificate_days)
+    if standing.renewal:
+        state = "failed" if standing.renewal.why_not else "done"
+        say(f"doctor.renewal-{state}", moment=shown(standing.renewal.at), why=standing.renewal.words())
 
 
 def _accuracy(found: Examination) -> str:
@@ -91,9 +112,21 @@ def _as_dict(found: Examination) -> dict[str, object]:
         "site": found.identity and found.identity.site,
         "model": found.model and found.model.model_dump(mode="json", exclude={"classes"}),
         "heartbeat": found.heartbeat and found.heartbeat.model_dump(mode="json"),
-        "pauses": [{"by": whose.value} | pause.model_dump(mode="json") for whose, pause in found.pauses],
+        **_standing_as_dict(found.standing),
         "problems": [
             {"code": problem.code, "subject": problem.subject, "severity": problem.severity.name.lower()}
             for problem in found.problems
         ],
+    }
+
+
+def _standing_as_dict(standing: Standing) -> dict[str, object]:
+    renewal = standing.renewal
+    return {
+        "pauses": [{"by": whose.value} | pause.model_dump(mode="json") for whose, pause in standing.pauses],
+        "holds": [hold.model_dump(mode="json") for hold in standing.holds],
+        "configuration": standing.configuration.model_dump(mode="json"),
+        "zones": {camera: by and by.value for camera, by in standing.zones},
+        "certificate_days": standing.certificate_days,
+        "renewal": renewal and {"at": renewal.at.isoformat(), "why_not": renewal.why_not},
     }

@@ -7,6 +7,8 @@ so whoever loses the answer must be able to ask for the same one again, also aft
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import random
 import threading
@@ -28,6 +30,7 @@ from shared.errors import AnninhError, FileUnreadable, NeedsFixing
 
 log = logging.getLogger(__name__)
 
+NOTE = "renewal.json"  # how the last attempt went, for `agent doctor`
 _KEY = "renewal.key"
 _SPREAD = timedelta(days=3)  # three thousand boxes enrolled in one week must not come in one hour
 _LOOK_EVERY_S = 60.0
@@ -128,6 +131,7 @@ class Renewal:
                 pause_s = self._look()
             except AnninhError as error:
                 log.warning("certificate not renewed", extra={"cause": error})
+                self._note(error)
                 pause_s = self._patience_s() * random.uniform(0.8, 1.2)  # noqa: S311 -- spreads load
             except Exception:  # the thread's loop: the next look may go better
                 log.exception("renewal failed")
@@ -144,8 +148,17 @@ class Renewal:
             self._ours = renew(self._home, self._ours)
             self._settled = False
             log.info("certificate renewed", extra={"expires": self._certificate().not_valid_after_utc})
+            self._note(None)
             self._connection.take(self._ours)
         return _LOOK_EVERY_S if self._settled else _UNSETTLED_S
+
+    def _note(self, error: AnninhError | None) -> None:
+        """For `agent doctor`; a full disk costs only the note."""
+        facts = {name: str(value) for name, value in error.facts.items()} if error else {}
+        why_not = error.key if error else ""
+        said = {"at": self._clock.now().isoformat(), "why_not": why_not, "facts": facts}
+        with contextlib.suppress(OSError):
+            write_atomically(self._home / NOTE, json.dumps(said).encode())
 
     def _patience_s(self) -> float:
         left = self._certificate().not_valid_after_utc - self._clock.now()

@@ -131,6 +131,7 @@ class OnvifServer:
             "GetEndpointReference": self._endpoint_reference,
             "GetSystemDateAndTime": self._date_and_time,
             "GetDeviceInformation": self._device_information,
+            "SystemReboot": self._reboot,
             "GetCapabilities": self._capabilities,
             "GetServices": self._services,
             "GetScopes": self._scopes,
@@ -231,6 +232,12 @@ class OnvifServer:
             f"<tds:SerialNumber>{self._camera.identity.serial}</tds:SerialNumber>"
             "<tds:HardwareId>VC-1</tds:HardwareId></tds:GetDeviceInformationResponse>"
         )
+
+    def _reboot(self, _: ET.Element) -> str:
+        """Everybody is thrown out; our cameras are back at once."""
+        self._camera.counters.add("reboots")
+        self._camera.rtsp.drop_connections()
+        return "<tds:SystemRebootResponse><tds:Message>now</tds:Message></tds:SystemRebootResponse>"
 
     def _endpoint_reference(self, _: ET.Element) -> str:
         guid = f"urn:uuid:{self._camera.identity.endpoint}"

@@ -73,6 +73,7 @@ class Counters:
     snapshots: int = 0
     probes_answered: int = 0
     subscriptions: int = 0
+    reboots: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, name: str) -> None:

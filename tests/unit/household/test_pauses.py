@@ -127,9 +127,11 @@ def test_the_household_types_it_and_the_doctor_says_it(
     pause("cong", length="2h")
     assert "không có dữ liệu nào" in capsys.readouterr().out
     now = datetime.now(UTC)
-    ((whose, said),) = examine(tmp_path, AgentSettings(), now, running=False, synchronised=True).pauses
+    ((whose, said),) = examine(
+        tmp_path, AgentSettings(), now, running=False, synchronised=True
+    ).standing.pauses
     assert (whose, said.camera) == (Whose.HOUSEHOLD, "cong")
     resume()
-    assert examine(tmp_path, AgentSettings(), now, running=False, synchronised=True).pauses == ()
+    assert examine(tmp_path, AgentSettings(), now, running=False, synchronised=True).standing.pauses == ()
     with pytest.raises(CameraUnknown):
         pause("cogn")
