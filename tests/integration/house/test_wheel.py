@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.timeout(900)  # five environments' worth of packages on two busy cores
+pytestmark = pytest.mark.timeout(900)  # three environments' worth of packages on two busy cores
 
 
 def run(*command: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -64,10 +64,16 @@ def test_each_half_starts_without_the_others_packages(
     assert "Traceback" not in refused.stderr
 
 
-def test_nobody_else_owns_our_import_names(wheel: Path, tmp_path: Path) -> None:
-    commands = environment(tmp_path / "venv", f"{wheel}[agent,collector]")
+@pytest.fixture(scope="module")
+def whole(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both halves in one environment, and what the tests need."""
+    tools = "hypothesis", "pytest", "pytest-timeout", "trustme"
+    return environment(tmp_path_factory.mktemp("whole") / "venv", f"{wheel}[agent,convert,collector]", *tools)
+
+
+def test_nobody_else_owns_our_import_names(whole: Path, tmp_path: Path) -> None:
     asked = run(
-        commands / "python",
+        whole / "python",
         "-c",
         "from importlib.metadata import packages_distributions as p;"
         "print(*(sorted(set(p()[name])) for name in ('agent', 'collector', 'shared')))",
@@ -76,20 +82,15 @@ def test_nobody_else_owns_our_import_names(wheel: Path, tmp_path: Path) -> None:
     assert asked.stdout.strip() == "['anninh'] ['anninh'] ['anninh']"
 
 
-def test_the_built_wheel_passes_the_unit_and_contract_tests(wheel: Path, tmp_path: Path) -> None:
+def test_the_built_wheel_passes_the_unit_and_contract_tests(whole: Path, tmp_path: Path) -> None:
     """The tests are copied to a folder that has no source beside them, so only the wheel can answer."""
-    commands = environment(
-        tmp_path / "venv",
-        f"{wheel}[agent,convert,collector]",
-        *("hypothesis", "pytest", "pytest-timeout", "trustme"),
-    )
     place = tmp_path / "place"
     (tmp_path / "shared").symlink_to(REPOSITORY.parent / "shared")  # footage, where it is there
     shutil.copytree(REPOSITORY / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", place)
     shutil.copytree(REPOSITORY / ".build" / "agent-home", place / ".build" / "agent-home")
     passed = run(
-        commands / "python",
+        whole / "python",
         "-m",
         "pytest",
         "-q",
