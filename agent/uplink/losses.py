@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any
 
+from agent.uplink.row import PICTURES
 from shared.clock import moment
 from shared.messages import GapReason
 
@@ -38,6 +39,19 @@ def note(db: sqlite3.Connection, loss: Loss, instance: str = "") -> None:
         " until_us = max(until_us, excluded.until_us)",
         (loss.reason, instance, *astuple(loss)[1:]),
     )
+
+
+def give_up(db: sqlite3.Connection, which: str, facts: tuple[int, ...], reason: GapReason) -> tuple[int, int]:
+    """Delete these rows of the outbox and note them; return how many they were, and their bytes."""
+    rows = db.execute(
+        f"DELETE FROM outbox WHERE {which} RETURNING channel, instance, sequence, made_us, length(body)",  # noqa: S608 -- the caller's own words
+        facts,
+    ).fetchall()
+    for channel, instance, sequence, made_us, _ in rows:
+        is_picture = channel in PICTURES
+        loss = Loss(reason, sequence, sequence, not is_picture, is_picture, made_us, made_us)
+        note(db, loss, instance)
+    return len(rows), sum(size_bytes for *_, size_bytes in rows)
 
 
 def take(db: sqlite3.Connection, now: datetime) -> list[dict[str, Any]]:

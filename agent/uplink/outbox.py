@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
@@ -25,11 +24,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from agent.uplink import losses
-from agent.uplink.losses import Loss
 from agent.uplink.mark import Mark, MarkFile
-from agent.uplink.outbox_file import is_whole, open_file, transaction
+from agent.uplink.outbox_file import has_said_all, insert, open_file, row_at, transaction
 from agent.uplink.reserve import Reserve
-from agent.uplink.row import PICTURES, Row, Speaker, Waiting
+from agent.uplink.row import Row, Speaker, Waiting
+from agent.uplink.unwritten import Pictures, Unwritten
 from shared.clock import microseconds
 from shared.commands import Reply
 from shared.messages import (
@@ -52,10 +51,8 @@ _PRIORITY = {Phase.START: 1, Phase.END: 2, Phase.UPDATE: 3}
 _TEST_PRIORITY, _REPORT_PRIORITY, _THUMBNAIL_PRIORITY = 0, 0, 4
 _EVICT_OLD_PICTURE, _EVICT_PICTURE, _EVICT_UPDATE = 1, 2, 3
 _REFUSED_KEPT = 1000  # enough for `agent doctor` to show a pattern; the count stays in the sequence
-_UNWRITTEN_MOST = 200  # 6 MB with their pictures: what memory may hold while the disk takes nothing
 _EVICTED_AT_ONCE = 20  # pictures, half a megabyte: a full disk must not be asked at every event
 
-Pictures = Mapping[Channel, bytes]  # by what they show: the object in its surroundings, or alone
 Signed = TypeVar("Signed", DetectionEvent, GapReport, BootReport, Reply)
 
 
@@ -67,8 +64,7 @@ class Outbox:
         self._budget_bytes = budget_bytes
         self._lock = threading.RLock()
         self.arrived = threading.Event()  # set by every put; the uplink thread clears it
-        self._unwritten: deque[tuple[DetectionEvent, Pictures]] = deque()
-        self._never_written: list[Loss] = []
+        self._unwritten = Unwritten()
         self._reserve = Reserve(path.with_name(f"{path.name}.reserve"))
         self._mark = MarkFile(path.with_name(f"{path.name}.instance"))
         before = self._mark.read()
@@ -77,8 +73,7 @@ class Outbox:
         except sqlite3.OperationalError:  # a box must also start on a full disk
             self._reserve.give_up()
             self._db, self._others = open_file(path, before)
-        if before.events or before.thumbnails:  # they died in memory with the program before
-            self._never_written.append(Loss(GapReason.NOT_WRITTEN, 0, 0, before.events, before.thumbnails))
+        self._unwritten.died_before(before.events, before.thumbnails)
         self._write_mark()
         self._reserve.restore()
         self._size_bytes: int = self._db.execute(
@@ -106,8 +101,8 @@ class Outbox:
                 raise ValueError(message)
             pictures[channel] = picture
         with self._lock:
-            if self._unwritten:
-                self._remember(event, pictures)
+            if self._unwritten.waiting:
+                self._unwritten.remember(event, pictures)
                 self.retry()
                 self._write_mark()
                 return event
@@ -115,7 +110,7 @@ class Outbox:
                 event = self._put_with_room(event, pictures)
             except sqlite3.OperationalError as error:
                 log.error("outbox cannot write, keeping in memory", extra={"cause": error})  # noqa: TRY400 -- a full disk needs no traceback per event
-                self._remember(event, pictures)
+                self._unwritten.remember(event, pictures)
             self._write_mark()
         self.arrived.set()
         return event
@@ -124,18 +119,18 @@ class Outbox:
         """Write what waits in memory, if the disk takes it now; return how much still waits."""
         with self._lock:
             try:
-                while self._unwritten:
-                    self._put_with_room(*self._unwritten[0])
-                    self._unwritten.popleft()
+                while self._unwritten.waiting:
+                    self._put_with_room(*self._unwritten.waiting[0])
+                    self._unwritten.waiting.popleft()
                     self._write_mark()
-                if self._never_written:
+                if self._unwritten.given_up:
                     with transaction(self._db):
-                        for loss in self._never_written:
+                        for loss in self._unwritten.given_up:
                             losses.note(self._db, loss)
-                    self._never_written.clear()
+                    self._unwritten.given_up.clear()
                     self._write_mark()
             except sqlite3.OperationalError:
-                return len(self._unwritten)
+                return len(self._unwritten.waiting)
         self._reserve.restore()
         return 0
 
@@ -184,15 +179,8 @@ class Outbox:
             self._put_signed(reply, Channel.REPLY, _REPORT_PRIORITY, made_us)
             if picture is not None:
                 instance, sequence, _ = self._number()
-                row = Row(
-                    self._speaker.new_id(),
-                    Channel.FRAME,
-                    picture,
-                    instance,
-                    sequence,
-                    reply.command,
-                    announced,
-                )
+                given, subject = self._speaker.new_id(), reply.command
+                row = Row(given, Channel.FRAME, picture, instance, sequence, subject, announced)
                 self._insert(row, _THUMBNAIL_PRIORITY, made_us, evict=_EVICT_PICTURE)
         with self._lock:
             self._write_mark()
@@ -235,19 +223,19 @@ class Outbox:
         with self._lock:
             with transaction(self._db):
                 gone = sum(self._delete(message_id) for message_id in ids)
-            if self._others and not self._size_bytes:
-                self._forget_others()
+            if self._others and has_said_all(self._db):  # earlier lives have nothing more to lose
+                self._others.clear()
+                self._write_mark()
         return gone
 
     def refused(self, reasons: Mapping[UUID, str]) -> None:
         """The collector will never take these: stop sending, remember why."""
         with self._lock, transaction(self._db):
             for message_id, reason in reasons.items():
-                self._db.execute(
-                    "INSERT INTO refused (id, channel, reason)"
-                    " SELECT id, channel, ? FROM outbox WHERE id = ?",
-                    (reason, message_id.bytes),
+                copied = (
+                    "INSERT INTO refused (id, channel, reason) SELECT id, channel, ? FROM outbox WHERE id = ?"
                 )
+                self._db.execute(copied, (reason, message_id.bytes))
                 self._delete(message_id)
             self._db.execute(
                 "DELETE FROM refused WHERE place <= (SELECT max(place) FROM refused) - ?", (_REFUSED_KEPT,)
@@ -276,7 +264,7 @@ class Outbox:
                 "SELECT min(sequence) FROM outbox WHERE instance = ? AND sequence > 0", (instance,)
             ).fetchone()
         return Waiting(
-            messages + len(self._unwritten), self._size_bytes, oldest_us, refused, dropped,
+            messages + len(self._unwritten.waiting), self._size_bytes, oldest_us, refused, dropped,
             instance, following, oldest or following,
         )  # fmt: skip
 
@@ -333,7 +321,8 @@ class Outbox:
         body = canonical(message)
         signature = self._speaker.sign(body)
         subject, camera = (about.event_id, about.camera) if about else (None, None)
-        row = Row(message.id, channel, body, instance, sequence, subject, signature=signature)
+        digest = sha256(body).hexdigest()
+        row = Row(message.id, channel, body, instance, sequence, subject, digest, signature)
         self._insert(row, priority, made_us, evict=evict, camera=camera)
         self._db.execute("UPDATE life SET head = ?", (chained(body),))
         return message
@@ -348,13 +337,7 @@ class Outbox:
     def _insert(
         self, row: Row, priority: int, made_us: int, *, evict: int | None = None, camera: str | None = None
     ) -> None:
-        event_id = row.event_id.bytes if row.event_id else None
-        self._db.execute(
-            "INSERT INTO outbox (id, channel, priority, evict, instance, sequence, event_id, sha256,"
-            " signature, made_us, camera, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (row.id.bytes, row.channel, priority, evict, row.instance, row.sequence, event_id, row.sha256,
-             row.signature, made_us, camera, row.body),
-        )  # fmt: skip
+        insert(self._db, row, (priority, evict), made_us, camera)
         self._size_bytes += len(row.body)
 
     def _choose(
@@ -376,25 +359,13 @@ class Outbox:
         return chosen
 
     def _row(self, place: tuple[int]) -> Row | None:
-        """Read one that goes; None when the card has changed it since, and then it is given up and told.
-
-        SQLite's check of a file does not see what happens within a body, the station would refuse it.
-        """
-        message_id, channel, event_id, *columns = self._db.execute(
-            "SELECT id, channel, event_id, body, instance, sequence, sha256, signature FROM outbox"
-            " WHERE place = ?",
-            place,
-        ).fetchone()
-        body, instance, sequence, digest, signature = columns
-        if not is_whole(message_id, channel, digest, body):
-            log.error("a message rotted on the disk", extra={"channel": channel, "sequence": sequence})
+        """Read one that goes; None when the card has changed it since, and then it is given up and told."""
+        row = row_at(self._db, place)
+        if row is None:
+            log.error("a message rotted on the disk")
             with transaction(self._db):
                 self._give_up("place = ?", place, GapReason.OUTBOX_DAMAGED)
-            return None
-        subject = UUID(bytes=event_id) if event_id else None
-        return Row(
-            UUID(bytes=message_id), Channel(channel), body, instance, sequence, subject, digest, signature
-        )
+        return row
 
     def _delete(self, message_id: UUID) -> int:
         row = self._db.execute(
@@ -421,33 +392,10 @@ class Outbox:
         return count
 
     def _give_up(self, which: str, facts: tuple[int, ...], reason: GapReason) -> int:
-        rows = self._db.execute(
-            f"DELETE FROM outbox WHERE {which} RETURNING channel, instance, sequence, made_us, length(body)",  # noqa: S608 -- the words are ours
-            facts,
-        ).fetchall()
-        for channel, instance, sequence, made_us, size in rows:
-            is_picture = channel in PICTURES
-            self._size_bytes -= size
-            loss = Loss(reason, sequence, sequence, not is_picture, is_picture, made_us, made_us)
-            losses.note(self._db, loss, instance)
-        return len(rows)
-
-    def _forget_others(self) -> None:
-        """All that earlier lives had to send, and the word on what they lost, has arrived."""
-        if self._db.execute("SELECT 1 FROM lost UNION ALL SELECT 1 FROM outbox").fetchone() is None:
-            self._others.clear()
-            self._write_mark()
+        count, size_bytes = losses.give_up(self._db, which, facts, reason)
+        self._size_bytes -= size_bytes
+        return count
 
     def _write_mark(self) -> None:
         instance, following = self._db.execute("SELECT instance, next FROM life").fetchone()
-        waiting = [(1, len(pictures)) for _, pictures in self._unwritten]
-        waiting += [(loss.events, loss.thumbnails) for loss in self._never_written]
-        events, thumbnails = (sum(counts) for counts in zip((0, 0), *waiting, strict=True))
-        self._mark.write(Mark(instance, following, events, thumbnails, self._others))
-
-    def _remember(self, event: DetectionEvent, pictures: Pictures) -> None:
-        self._unwritten.append((event, pictures))
-        if len(self._unwritten) > _UNWRITTEN_MOST:
-            oldest, lost = self._unwritten.popleft()
-            at_us = microseconds(oldest.seen_at)
-            self._never_written.append(Loss(GapReason.NOT_WRITTEN, 0, 0, 1, len(lost), at_us, at_us))
+        self._mark.write(Mark(instance, following, *self._unwritten.counts(), self._others))

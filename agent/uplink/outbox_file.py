@@ -23,9 +23,10 @@ from uuid import UUID
 from agent.uplink import losses
 from agent.uplink.losses import Loss
 from agent.uplink.mark import Mark
-from agent.uplink.row import PICTURES
+from agent.uplink.row import PICTURES, Row
 from shared.messages import GapReason
 from shared.signing import FIRST
+from shared.topics import Channel
 
 log = logging.getLogger(__name__)
 
@@ -261,6 +262,42 @@ def _take_over(db: sqlite3.Connection, remains: _Remains, ends: dict[str, int]) 
                 until_us=max(made, default=0),
             )
             losses.note(db, loss, instance)
+
+
+def insert(
+    db: sqlite3.Connection, row: Row, worth: tuple[int, int | None], made_us: int, camera: str | None
+) -> None:
+    """Keep a row; `worth`: when it goes, and when it is given up."""
+    priority, evict = worth
+    event_id = row.event_id.bytes if row.event_id else None
+    db.execute(
+        "INSERT INTO outbox (id, channel, priority, evict, instance, sequence, event_id, sha256,"
+        " signature, made_us, camera, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.id.bytes, row.channel, priority, evict, row.instance, row.sequence, event_id, row.sha256,
+         row.signature, made_us, camera, row.body),
+    )  # fmt: skip
+
+
+def has_said_all(db: sqlite3.Connection) -> bool:
+    """True when nothing waits, and no loss that the station was not told of."""
+    return db.execute("SELECT 1 FROM lost UNION ALL SELECT 1 FROM outbox LIMIT 1").fetchone() is None
+
+
+def row_at(db: sqlite3.Connection, place: tuple[int]) -> Row | None:
+    """Read a row whole; None when the card has changed it.
+
+    SQLite's check of a file does not see what happens within a body; the station would refuse it.
+    """
+    message_id, channel, event_id, *columns = db.execute(
+        "SELECT id, channel, event_id, body, instance, sequence, sha256, signature FROM outbox"
+        " WHERE place = ?",
+        place,
+    ).fetchone()
+    body, instance, sequence, digest, signature = columns
+    if not is_whole(message_id, channel, digest, body):
+        return None
+    subject = UUID(bytes=event_id) if event_id else None
+    return Row(UUID(bytes=message_id), Channel(channel), body, instance, sequence, subject, digest, signature)
 
 
 class transaction:  # noqa: N801 -- reads as a word in `with`

@@ -105,7 +105,8 @@ class Hand:
         self._street.collector.kill()
 
     def _cut(self, house: House, chance: random.Random) -> None:
-        house.relay.cut_after(chance.choice([Way.UP, Way.UP, Way.DOWN]), chance.randint(1, 40_000))
+        way = chance.choice([Way.UP, Way.DOWN])
+        house.relay.cut_after(way, chance.randint(1, 40_000 if way is Way.UP else 1_000))  # acks are small
 
     def _swallow(self, house: House, chance: random.Random) -> Callable[[], None]:
         house.relay.swallow(chance.choice(list(Way)))

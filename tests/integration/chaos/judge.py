@@ -27,12 +27,14 @@ class Verdict:
     twice: int = 0
     gaps_made: int = 0
     gaps_reported: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of what was reported
     breaches: list[str] = field(default_factory=list)
 
     def add(self, other: Verdict) -> None:
         for name in ("made", "stored", "lost", "twice", "gaps_made", "gaps_reported"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.breaches += other.breaches
+        self.reasons += other.reasons
 
 
 class Judge:
@@ -44,6 +46,8 @@ class Judge:
     def of(self, site: str, ledger: Ledger) -> Verdict:
         verdict = Verdict()
         holes = Gaps(self._archive).of([site])
+        for hole in holes:
+            verdict.reasons[hole.reason] += hole.messages or hole.events + hole.thumbnails
         self._judge_messages(site, ledger, holes, verdict)
         for instance in {*ledger.tried, *(hole.instance for hole in holes)}:
             self._judge_numbers(site, instance, ledger, holes, verdict)
