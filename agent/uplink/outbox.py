@@ -31,15 +31,7 @@ from agent.uplink.row import Row, Speaker, Waiting
 from agent.uplink.unwritten import Pictures, Unwritten
 from shared.clock import microseconds
 from shared.commands import Reply
-from shared.messages import (
-    BootReport,
-    Chain,
-    DetectionEvent,
-    GapReason,
-    GapReport,
-    Phase,
-    TestMessage,
-)
+from shared.messages import BootReport, Chain, DetectionEvent, GapReason, GapReport, Phase, TestMessage
 from shared.signing import canonical, chained
 from shared.topics import Channel
 
