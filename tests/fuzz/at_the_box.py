@@ -21,14 +21,19 @@ from agent.cameras.frigate_messages import FrigateGarbageError, from_api, from_m
 from agent.cameras.onvif import clean_stream_url, know
 from agent.cameras.pullpoint import PullPoint
 from agent.cameras.stream import WrongPassword
+from agent.configure import FILE as CONFIGURATION
+from agent.configure import Desired
 from agent.detectors.manifest import FILE_NAME, Manifest, ModelIdentifies
+from agent.ledger import Ledger
+from agent.obey import Obedience
+from agent.settings import AgentSettings
 from agent.update import manifest as update_manifest
 from agent.uplink.outbox import Outbox
 from agent.uplink.publisher import Line, Publisher
 from agent.uplink.stick import BundleNotOurs, read_bundle
 from agent.uplink.wire import Said
-from shared.commands import MAX_COMMAND_BYTES, Command, TestFrame
-from shared.configuration import MAX_CONFIGURATION_BYTES, Configuration
+from shared.commands import Command, TestFrame
+from shared.configuration import Configuration
 from shared.enrolment import CertificateAnswer, HelloAnswer
 from shared.errors import FileUnreadable, NeedsFixing, TryLater
 from shared.messages import Acknowledgement, CollectorState
@@ -36,6 +41,7 @@ from shared.topics import COLLECTOR_STATE, down_ack
 from tests.fakes import FakeClock
 from tests.fuzz.border import Border, Taker, simply
 from tests.fuzz.canned import answering
+from tests.unit.household.test_obey import Counting, Kept
 from tests.unit.uplink.events import SPEAKER
 from tests.unit.uplink.lossy_wire import SITE, Collector, LossyWire
 
@@ -65,6 +71,29 @@ def _heard_on(topic: str) -> Callable[[], AbstractContextManager[Taker]]:
             outbox.close()
 
     return opened
+
+
+@contextmanager
+def _orders() -> Iterator[Taker]:
+    """Judged, obeyed by somebody who does nothing, answered."""
+    with tempfile.TemporaryDirectory() as folder:
+        clock = FakeClock(NOW)
+        yield Obedience(SITE, Ledger(Path(folder)), Counting(), Kept(), clock, uuid6.uuid7).hear
+
+
+@contextmanager
+def _wishes() -> Iterator[Taker]:
+    """Heard, put in force, and read again as after a restart."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder), AgentSettings(), SITE, b"authority", ("cong",)
+
+        def take(payload: bytes) -> None:
+            (Path(folder) / CONFIGURATION).unlink(missing_ok=True)  # else only what is newer is looked at
+            wishes = Desired(*said)
+            wishes.hear(payload)
+            assert Desired(*said).in_force() == wishes.in_force()
+
+        yield take
 
 
 @contextmanager
@@ -192,7 +221,12 @@ _DISCOVERY = re.sub(
 )
 _ACKNOWLEDGED = Acknowledgement(stored=(uuid6.uuid7(),), refused={uuid6.uuid7(): "malformed: x"})
 _COMMAND = Command(id=uuid6.uuid7(), site=SITE, made_at=NOW, not_after=NOW, errand=TestFrame(camera="cong"))
-_WANTED = Configuration(site=SITE, revision=3, quiet_hours="22:00-05:00", zones={"cong": {"zones": []}})
+_WANTED = Configuration(
+    site=SITE,
+    revision=3,
+    quiet_hours="22:00-05:00",
+    zones={"cong": {"min_height": 0.1, "ignore": {"a": [[0, 0], [1, 0], [1, 1]]}}},
+)
 _HELLO = HelloAnswer(ca_pem="x", proof="0" * 64)
 _PAPERS = CertificateAnswer(site=SITE, certificate_pem="x", ca_pem="x", broker_port=8883, now=NOW)
 
@@ -217,20 +251,8 @@ BORDERS = (
         _heard_on(COLLECTOR_STATE),
         (CollectorState(online=True).model_dump_json().encode(),),
     ),
-    Border(
-        "command",
-        simply(Command.model_validate_json),
-        (_COMMAND.model_dump_json().encode(),),
-        (ValidationError,),
-        MAX_COMMAND_BYTES,
-    ),
-    Border(
-        "configuration",
-        simply(Configuration.model_validate_json),
-        (_WANTED.model_dump_json().encode(),),
-        (ValidationError,),
-        MAX_CONFIGURATION_BYTES,
-    ),
+    Border("command", _orders, (_COMMAND.model_dump_json().encode(),)),
+    Border("configuration", _wishes, (_WANTED.model_dump_json().encode(),)),
     Border(
         "enrol-hello-answer",
         simply(HelloAnswer.model_validate_json),
