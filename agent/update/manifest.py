@@ -65,7 +65,7 @@ def parse(line: bytes) -> Manifest:
             not_before=datetime.fromisoformat(facts["not_before"]),
             wave_percent=int(facts["wave_percent"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise UnreadableError("fields") from error
     numbers(manifest.version)
     if not _SHA256.fullmatch(manifest.sha256) or not 0 < manifest.size <= _LARGEST_BYTES:

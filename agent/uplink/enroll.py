@@ -10,6 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -143,10 +144,11 @@ def check_certificate(pem: str, site: str, key: ec.EllipticCurvePrivateKey) -> N
     """The certificate must be for our key and in the site's name."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError as error:
+        names = [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        public_key = certificate.public_key()
+    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise AnswerNotUnderstood(reason="certificate") from error
-    names = [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if certificate.public_key() != key.public_key() or names != [site]:
+    if public_key != key.public_key() or names != [site]:
         raise AnswerNotUnderstood(reason="certificate")
 
 

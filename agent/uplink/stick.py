@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import ValidationError
 
 from agent.uplink import machine
 from agent.uplink.enroll import AnswerNotUnderstood, check_certificate, key_pem, request_for
@@ -71,7 +70,7 @@ def read_bundle(path: Path) -> Bundle:
         certificate.verify_directly_issued_by(authority)
     except OSError as error:
         raise FileUnreadable(path=path, reason=error.strerror) from error
-    except (ValidationError, ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature) as error:
         raise BundleNotOurs(path=path) from error
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise BundleNotOurs(path=path)

@@ -165,7 +165,7 @@ def request_key(request_pem: str) -> ec.EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(request_pem.encode())
         key = request.public_key()
         signed = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature) as error:
         raise RequestRefusedError("not a PKCS#10 request") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise RequestRefusedError("not a P-256 key")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uuid6
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr, ValidationError
 
 from agent.cameras import camera_event_messages, xmltree
@@ -28,19 +29,24 @@ from agent.ledger import Ledger
 from agent.obey import Obedience
 from agent.settings import AgentSettings
 from agent.update import manifest as update_manifest
+from agent.uplink.enroll import AnswerNotUnderstood, check_certificate
 from agent.uplink.outbox import Outbox
 from agent.uplink.publisher import Line, Publisher
 from agent.uplink.stick import BundleNotOurs, read_bundle
 from agent.uplink.wire import Said
+from collector.intake.authority import Authority
 from shared.commands import Command, TestFrame
 from shared.configuration import Configuration
-from shared.enrolment import CertificateAnswer, HelloAnswer
+from shared.enrolment import Bundle, CertificateAnswer, HelloAnswer, SignedBundle
 from shared.errors import FileUnreadable, NeedsFixing, TryLater
 from shared.messages import Acknowledgement, CollectorState
+from shared.signing import canonical
 from shared.topics import COLLECTOR_STATE, down_ack
 from tests.fakes import FakeClock
+from tests.fuzz.at_the_station import _der, _pem
 from tests.fuzz.border import Border, Taker, simply
 from tests.fuzz.canned import answering
+from tests.station import request_for
 from tests.unit.household.test_obey import Counting, Kept
 from tests.unit.uplink.events import SPEAKER
 from tests.unit.uplink.lossy_wire import SITE, Collector, LossyWire
@@ -227,6 +233,15 @@ _WANTED = Configuration(
     quiet_hours="22:00-05:00",
     zones={"cong": {"min_height": 0.1, "ignore": {"a": [[0, 0], [1, 0], [1, 1]]}}},
 )
+_BOX_KEY = ec.generate_private_key(ec.SECP256R1())
+_AUTHORITY = Authority.create("Công an xã", NOW)
+_CERTIFICATE = _AUTHORITY.sign_request(request_for(_BOX_KEY), SITE, NOW).pem
+_CARRIED = Bundle(
+    site=SITE, host="localhost", enrolment_port=8443, broker_port=8883, certificate_pem=_CERTIFICATE,
+    ca_pem=_AUTHORITY.pem, now=NOW,
+)  # fmt: skip
+_SIGNATURE = _AUTHORITY.sign(canonical(_CARRIED))
+_BUNDLE = SignedBundle(bundle=_CARRIED, signature=_SIGNATURE).model_dump_json().encode()
 _HELLO = HelloAnswer(ca_pem="x", proof="0" * 64)
 _PAPERS = CertificateAnswer(site=SITE, certificate_pem="x", ca_pem="x", broker_port=8883, now=NOW)
 
@@ -265,7 +280,13 @@ BORDERS = (
         (_PAPERS.model_dump_json().encode(),),
         (ValidationError,),
     ),
-    Border("stick", _stick, (b'{"bundle": {"v": 1}, "signature": "AAAA"}',), (BundleNotOurs, FileUnreadable)),
+    Border("stick", _stick, (_BUNDLE,), (BundleNotOurs, FileUnreadable)),
+    Border(
+        "certificate",
+        simply(lambda der: check_certificate(_pem("CERTIFICATE", der), SITE, _BOX_KEY)),
+        (_der(_CERTIFICATE),),
+        (AnswerNotUnderstood,),
+    ),
     Border("update-manifest", simply(_update), (_UPDATE,), (update_manifest.UnreadableError,)),
     Border(
         "model-manifest", _model, (_MANIFEST.model_dump_json().encode(),), (FileUnreadable, ModelIdentifies)

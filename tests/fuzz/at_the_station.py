@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,11 +23,18 @@ from collector.archive.schema import ARCHIVE_MIGRATIONS, STATION_MIGRATIONS, ope
 from collector.archive.store import UNSTORABLE, Archive
 from collector.intake import jpeg
 from collector.intake.admission import Admission
-from collector.intake.authority import Authority, RequestRefusedError
+from collector.intake.authority import Authority, RequestRefusedError, request_key
 from collector.intake.enrolment_endpoint import MAX_BODY_BYTES
 from collector.intake.ingest import _MAX_BYTES, Delivery, Refused, Standing, Terms, ingest
 from shared.commands import Outcome, Reply
-from shared.enrolment import CertificateRequest, Hello, Petition, RenewalRequest, client_proof
+from shared.enrolment import (
+    MAX_REQUEST_BYTES,
+    CertificateRequest,
+    Hello,
+    Petition,
+    RenewalRequest,
+    client_proof,
+)
 from shared.messages import (
     AgentState,
     BootReport,
@@ -237,12 +245,28 @@ _ENVELOPE = b"\x00".join(
     (b"anninh/v1/nha-ong-ba/up/ev", b"0123456789abcdef", b"", b"sequence\x017\x01signature\x01AAAA", b"{}")
 )
 
+
+def _pem(what: str, der: bytes) -> str:
+    return f"-----BEGIN {what}-----\n{base64.encodebytes(der).decode()}-----END {what}-----\n"
+
+
+def _der(pem: str) -> bytes:
+    return base64.b64decode("".join(pem.splitlines()[1:-1]))
+
+
 BORDERS = (
     *(
         Border(f"ingest-{channel}", _on(channel), (_SOUND[channel],), (), _MAX_BYTES[channel])
         for channel in Channel
     ),
     Border("ingest-envelope", _envelope, (_ENVELOPE, _ENVELOPE.replace(b"/ev", b"/thumb"))),
+    Border(
+        "request",
+        simply(lambda der: request_key(_pem("CERTIFICATE REQUEST", der))),
+        (_der(_REQUEST),),
+        (RequestRefusedError,),
+        MAX_REQUEST_BYTES,
+    ),
     Border("jpeg", simply(jpeg.check), (a_picture(),), (jpeg.NotAJpegError,)),
     Border(
         "enrol-hello", _at_the_door(lambda door: door.hello), (_HELLO,), (ValidationError,), MAX_BODY_BYTES

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.fuzz.at_the_box import _SIGHTING, ANSWERS
+from tests.fuzz.at_the_box import _CERTIFICATE, _SIGHTING, _UPDATE, ANSWERS
+from tests.fuzz.at_the_station import _REQUEST, _der
 
 _HUGE = 10**400  # JSON has no largest number; a float has
 
@@ -16,6 +17,12 @@ def _sighting(**changed: object) -> bytes:
 def _said(operation: str, old: bytes, new: bytes) -> bytes:
     assert old in ANSWERS[operation]
     return ANSWERS[operation].replace(old, new)
+
+
+def _other_version(pem: str, version: bytes) -> bytes:
+    """A version that no X.509 has: an exception of its own, which is no ValueError."""
+    assert version in _der(pem)
+    return _der(pem).replace(version, version[:2] + b"\x20", 1)
 
 
 _ENCODED = b'<?xml version="1.0" encoding="TF-8"?><a/>'  # LookupError out of expat
@@ -46,6 +53,9 @@ FOUND: tuple[tuple[str, bytes], ...] = (
             b"tds:GetNetworkInterfacesResponse>",
         ),
     ),
+    ("request", _other_version(_REQUEST, b"\x02\x01\x00")),
+    ("certificate", _other_version(_CERTIFICATE, b"\x02\x01\x02")),
+    ("update-manifest", _UPDATE.replace(b'"size": 9', b'"size": 1e999')),
     ("frigate-mqtt", _sighting(start_time=_HUGE)),
     ("frigate-mqtt", _sighting(path_data=[[[_HUGE, 0], 1763870400.0]])),
     ("frigate-http", b"[]"),
