@@ -13,7 +13,7 @@ from tests.integration.chaos.__main__ import one_seed
 def test_whatever_is_killed_cut_filled_or_broken_nothing_is_lost_untold_or_stored_twice(
     tmp_path: Path,
 ) -> None:
-    outcome = one_seed(2, 12.0, tmp_path / "street")
+    outcome = one_seed(2, 8.0, tmp_path / "street")
     assert outcome.verdict.breaches == []
     assert outcome.verdict.lost == outcome.verdict.twice == 0
     assert outcome.verdict.stored > 0
