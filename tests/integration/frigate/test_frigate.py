@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import cv2
 import numpy as np
@@ -113,6 +116,13 @@ class Taker:
         return sum(event.phase is Phase.END for event in self.events())
 
 
+def known(home: Path, key: str) -> tuple[UUID | None, str]:
+    """What the agent has written down of one of Frigate's events: our name for it, and its state."""
+    with closing(sqlite3.connect(home / "frigate.db", timeout=10)) as db:
+        row = db.execute("SELECT event_id, state FROM known WHERE key = ?", (key,)).fetchone()
+    return (UUID(bytes=row[0]), row[1]) if row else (None, "")
+
+
 @pytest.fixture
 def peer(tmp_path: Path) -> Iterator[FrigatePeer]:
     folder = tmp_path / "frigate"
@@ -148,6 +158,28 @@ def test_new_update_and_end_are_one_event_with_its_picture(home: Path, peer: Fri
     shown = cv2.imdecode(np.frombuffer(pictures[start.thumbnail.sha256], np.uint8), cv2.IMREAD_COLOR)
     assert RedDetector().detect(shown), "he is not in the picture that was sent"
     assert abs(start.started_at.timestamp() - peer.rows[one]["start_time"]) < 1
+
+
+def test_while_its_camera_is_paused_nothing_is_fetched_and_what_lives_is_ended(
+    home: Path, peer: FrigatePeer
+) -> None:
+    before, during, after = key(1), key(2), key(3)
+    with Taker(home, peer, RedDetector()) as box:
+        peer.sees(before, picture=somebody(), box=BOX)
+        until(lambda: len(box.events()) == 1, "the start")
+        box.frigate.is_spared = lambda camera: camera == "cong-truoc"
+        until(box.ends, "the end")
+        peer.sees(during, picture=somebody(), box=BOX)
+        until(lambda: known(home, during)[1] == "rejected", "it was heard and let go")
+        box.frigate.is_spared = lambda _: False
+        peer.tell("update", during, BOX)
+        peer.goes(during)
+        peer.sees(after, picture=somebody(), box=BOX)
+        until(lambda: len(box.events()) == 3, "the next one")
+        start, end, following = box.events()
+    assert (start.event_id, end.phase, end.thumbnail) == (end.event_id, Phase.END, None)
+    assert following.phase is Phase.START
+    assert following.event_id == known(home, after)[0]
 
 
 def test_no_name_and_no_plate_reaches_the_disk(home: Path, peer: FrigatePeer) -> None:
