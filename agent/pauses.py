@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.disk import held, write_atomically
+from shared.disk import write_atomically
 from shared.errors import FileUnreadable
 from shared.identity import CameraName
 from shared.messages import Utc
@@ -109,16 +109,16 @@ def load(home: Path, whose: Whose) -> Pauses:
 def change(home: Path, whose: Whose, change_it: Callable[[Pauses], Pauses]) -> Pauses:
     """Say something new; on disk when this returns. A file nobody can read is begun anew.
 
-    The file stays when all is resumed: a file that is gone resumes nothing.
+    The file stays when all is resumed: a file that is gone resumes nothing. Each of the two has one
+    writer: a person at a terminal, and the agent's thread `orders`.
     """
-    with held(home / f".{whose.file}.lock", wait=True):
-        try:
-            before = load(home, whose)
-        except FileUnreadable as error:
-            log.warning("pauses begun anew", extra={"reason": error})
-            before = Pauses()
-        after = change_it(before)
-        write_atomically(home / whose.file, after.model_dump_json(exclude_none=True).encode())
+    try:
+        before = load(home, whose)
+    except FileUnreadable as error:
+        log.warning("pauses begun anew", extra={"reason": error})
+        before = Pauses()
+    after = change_it(before)
+    write_atomically(home / whose.file, after.model_dump_json(exclude_none=True).encode())
     return after
 
 

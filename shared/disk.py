@@ -39,11 +39,11 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def held(path: Path, *, wait: bool = False) -> Iterator[None]:
+def held(path: Path) -> Iterator[None]:
     """Hold a lock on this file; the kernel lets go of it however the program ends.
 
-    Raises BlockingIOError when another program holds it, unless it is to be waited for.
+    Raises BlockingIOError when another program holds it.
     """
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

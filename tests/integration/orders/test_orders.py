@@ -161,6 +161,20 @@ def test_a_camera_is_restarted_once_however_often_the_command_is_said(
     assert (reply.outcome, reply.why) == (Outcome.REFUSED, "unknown-camera")
 
 
+def test_a_camera_that_does_not_answer_is_said_and_holds_nobody_up(
+    house: House, desk: Desk, camera: VirtualCamera
+) -> None:
+    camera.faults.http_silent = True
+    try:
+        slow = desk.command(RestartCamera(camera=CAMERA))
+        (quick,) = desk.answers(desk.command(Resume()))
+        (reply,) = desk.answers(slow)
+    finally:
+        camera.faults.http_silent = False
+    assert (reply.outcome, reply.why) == (Outcome.FAILED, "unreachable")
+    assert quick.answered_at < reply.answered_at
+
+
 def test_a_test_frame_comes_with_the_masks_burnt_in_and_no_command_has_touched_them(
     house: House, desk: Desk
 ) -> None:
