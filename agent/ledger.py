@@ -53,10 +53,17 @@ class Ledger:
 
     def note(self, entry: Obeyed) -> None:
         """On disk when this returns. Raises OSError when the disk takes nothing."""
-        known = {name: one for name, one in self._known.items() if name != entry.command}
-        kept = [*known.values(), entry][-KEPT:]
+        kept = self._with(entry)
         write_atomically(self._path, _Obeyed(commands=tuple(kept)).model_dump_json().encode())
         self._known = {one.command: one for one in kept}
+
+    def remember(self, entry: Obeyed) -> None:
+        """What was done cannot be written down: at least this run knows it."""
+        self._known = {one.command: one for one in self._with(entry)}
+
+    def _with(self, entry: Obeyed) -> list[Obeyed]:
+        others = (one for one in self._known.values() if one.command != entry.command)
+        return [*others, entry][-KEPT:]
 
     def broken_off(self, now: datetime) -> list[Obeyed]:
         """What was under way when the agent last ended, to be answered as failed."""

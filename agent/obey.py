@@ -200,6 +200,7 @@ class Obedience:
                 self._ledger.note(entry)
             self._replies.put_reply(reply, jpeg)
         except (OSError, sqlite3.Error) as error:
+            self._ledger.remember(entry)
             log.warning("answer not kept; the station asks again", extra={"reason": error})
             return
         log.info(

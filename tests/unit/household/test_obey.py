@@ -168,6 +168,25 @@ def test_a_full_disk_costs_the_answer_and_the_station_asks_again(tmp_path: Path)
     assert (doer.did, outcomes(kept)) == (1, [(Outcome.DONE, "")])
 
 
+def test_a_disk_that_fills_while_a_command_is_obeyed_costs_neither_the_answer_nor_a_second_time(
+    tmp_path: Path,
+) -> None:
+    class Filling(Counting):
+        def do(self, errand: Errand) -> Done:
+            home.rename(tmp_path / "away")
+            return super().do(errand)
+
+    home = tmp_path / "home"
+    home.mkdir()
+    doer, kept, command = Filling(), Kept(), canonical(a_command())
+    agent = obedience(home, doer, kept)
+    agent.hear(command)
+    assert kept.replies == []
+    (tmp_path / "away").rename(home)
+    agent.hear(command)
+    assert (doer.did, outcomes(kept)) == (1, [(Outcome.DONE, "")])
+
+
 def test_the_picture_goes_with_the_answer_that_announces_it(tmp_path: Path) -> None:
     picture = Thumbnail(sha256="0" * 64, size_bytes=3, width=1, height=1, taken_at=NOON)
     doer, kept = Counting(Done(picture=picture, jpeg=b"jpg")), Kept()
