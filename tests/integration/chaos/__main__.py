@@ -47,12 +47,15 @@ def one_seed(seed: int, seconds: float, folder: Path, *, rate: float = 8.0) -> O
     outcome = Outcome()
     houses = 2 + seed % 2
     with Street(folder, houses, rate) as street:
+        street.wait_until_all_speak()
         hand = Hand(street)
         hand.run(drawn(seed, seconds, houses, can_fill=street.station_disk.can_fill), seconds)
         if not street.drain():
             outcome.verdict.breaches.append("did not drain")
         agents = sum(house.agent.kills for house in street.houses)
         outcome.kills = agents, hand.done["broker killed"], street.collector.kills
+        if not all(outcome.kills):
+            outcome.verdict.breaches.append("not everybody was killed: proves nothing")
         outcome.cuts = sum(house.relay.cuts for house in street.houses)
         with closing(street.archive()) as archive:
             judge = Judge(archive, street.station.folder / "thumbnails")

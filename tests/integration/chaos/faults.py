@@ -164,6 +164,7 @@ class Hand:
         collector, folder = self._street.collector, self._street.station.folder
         collector.hold()
         time.sleep(0.3)  # the broker ends with it
+        self._street.station_disk.free()  # an empty file would be a new database, and a right one
         parts = [path for path in folder.glob("archive.db*") if path.suffix != ".kept"]
         for path in parts:
             path.rename(path.with_name(f"{path.name}.kept"))

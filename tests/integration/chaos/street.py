@@ -14,10 +14,11 @@ from agent.uplink import identity
 from tests.integration.chaos import processes
 from tests.integration.chaos.disk import Disk
 from tests.integration.chaos.relay import Relay
-from tests.station import Station
+from tests.station import Station, wait_until
 
 _HOME_MB, _STATION_MB = 12, 400
 _NAMES = ("nha-ong-ba", "nha-ba-tu", "nha-chu-sau")
+_SPOKEN = 5  # events of a house at the station, before anything goes wrong
 _DRAINED_S = 240.0  # two waits of paho's and three of the window's, on a slow machine
 
 
@@ -94,6 +95,17 @@ class Street:
 
     def archive(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.station.folder}/archive.db?mode=ro", uri=True)
+
+    def wait_until_all_speak(self) -> None:
+        """A slow machine must not make a seed in which nothing was there to be killed."""
+        wait_until(lambda: all(self._has_heard(house) for house in self.houses), _DRAINED_S)
+
+    def _has_heard(self, house: House) -> bool:
+        with suppress(sqlite3.Error), closing(self.archive()) as archive:
+            question = "SELECT count(*) FROM messages WHERE site = ? AND channel = 'ev'"
+            (count,) = archive.execute(question, (house.site,)).fetchone()
+            return bool(count >= _SPOKEN)
+        return False
 
     def drain(self) -> bool:
         """Make nothing more, and let everything arrive; False when it did not."""
