@@ -35,7 +35,6 @@ _RATE_WINDOW_S = 10.0  # frames per second are counted over so long
 _LOW = 0.5  # less than half of what we want to look at is worth saying
 _KEY_PATIENCE_S = 5.0  # cameras are shipped with a key frame every 1 to 4 s
 _EARLY = 0.25  # of a sampling period: jitter must not push a frame into the next one
-_CATCH_UP = 24  # frames: the longest group that is kept undecoded, at five a second, and some more
 _HEAD_BYTES = 2048  # of a packet; its first slice begins there
 _SKETCH = (80, 45)  # a person of 8 % of the height covers four of its pixels
 _SKETCH_DIFFERENCE = 6  # grey levels: noise stays under 2 when 64 pixels are one
@@ -51,7 +50,7 @@ class FrameSink(Protocol):
 class FrameSlot:
     """One place between two threads: the newest frame wins, and what nobody took is counted.
 
-    Frames to be caught up with (`put(..., past=True)`: a group decoded late) wait in a short queue instead.
+    For who wants to see what is there now. Who must catch up with the past is `agent.lookout`.
     """
 
     def __init__(self, arrived: threading.Event | None = None) -> None:
@@ -59,37 +58,23 @@ class FrameSlot:
         self._arrived = arrived
         self._condition = threading.Condition()
         self._frame: Frame | None = None
-        self._past: deque[Frame] = deque()
         self.dropped = 0
 
     def put(self, frame: Frame, *, past: bool = False) -> None:
+        del past  # frames come in their order, so the newest is the newest
         with self._condition:
-            if past:
-                self._queue(frame)
-            else:
-                self.dropped += self._frame is not None
-                self._frame = frame
+            self.dropped += self._frame is not None
+            self._frame = frame
             self._condition.notify_all()
         if self._arrived:
             self._arrived.set()
 
     def take(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame not yet taken, after those of the past; None when none comes in time."""
+        """Return the newest frame not yet taken; None when none comes in time."""
         with self._condition:
-            self._condition.wait_for(lambda: self._past or self._frame is not None, timeout_s)
-            if self._past:
-                return self._past.popleft()
+            self._condition.wait_for(lambda: self._frame is not None, timeout_s)
             frame, self._frame = self._frame, None
             return frame
-
-    def _queue(self, frame: Frame) -> None:
-        if self._frame is not None:  # older than the group
-            self._past.append(self._frame)
-            self._frame = None
-        self._past.append(frame)
-        while len(self._past) > _CATCH_UP:
-            self._past.popleft()
-            self.dropped += 1
 
 
 class Sampler:

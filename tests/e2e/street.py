@@ -25,6 +25,8 @@ from typing import Any, TypeVar
 
 import cv2
 
+from agent.cameras import register
+from agent.cameras.register import CameraEntry
 from tests.conftest import REPOSITORY, VTEST, free_port
 from tests.e2e.children import Children
 
@@ -108,6 +110,30 @@ class Street:
                 {"VIRTUAL_CAMERA_PASSWORD": self._camera_password, "PYTHONPATH": str(REPOSITORY)},
             )
             return json.loads(self.wait_until(lambda: self._camera_line(name), "the camera is ready"))
+
+    def start_bare_camera(self, name: str) -> dict[str, Any]:
+        """One without a login that does not announce itself: for `watch_bare_cameras`, many at once."""
+        command = [sys.executable, "-m", "tests.virtual_camera", "--no-discovery"]
+        self.children.start(
+            name, [*command, "--video", str(self.video), "--name", name], {"PYTHONPATH": str(REPOSITORY)}
+        )
+        return json.loads(self.wait_until(lambda: self._camera_line(name), f"{name} plays"))
+
+    def watch_bare_cameras(self, cameras: list[dict[str, Any]], *, main: bool = True) -> None:
+        """Put them into the agent's register, without the discovery. `main`: with both their streams."""
+        register.save(
+            self.home,
+            [
+                CameraEntry(
+                    name=camera["name"],
+                    endpoint=camera["endpoint"],
+                    onvif_url=camera["onvif"],
+                    detect_url=camera["sub"],
+                    picture_url=camera["main"] if main else camera["sub"],
+                )
+                for camera in cameras
+            ],
+        )
 
     def enrol(self) -> None:
         with self.step("thêm cơ sở · collector site add"):

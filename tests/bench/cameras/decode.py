@@ -13,6 +13,7 @@ import argparse
 import math
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,11 +25,11 @@ import av
 from uuid6 import uuid7
 
 from agent.cameras.attention import Attention
-from agent.cameras.rtsp import FrameSlot, Sampler, Thrift, _Decoder
+from agent.cameras.rtsp import Sampler, Thrift, _Decoder
 from agent.cameras.stream import Arrival
 from agent.detectors import open_model
 from agent.vision.detect import Detector
-from agent.vision.frame import Image
+from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Pipeline, Tuning
 from shared.messages import ClockQuality, ClockReading, DetectionEvent
 from tests.bench.cameras.as_camera import FPS, encode, footage, noisy
@@ -90,6 +91,17 @@ class Played:
         return self.cpu_s[1] / self.seconds[1] * 60
 
 
+class Shown:
+    """Where the decoder's frames go: all of them, in their order."""
+
+    def __init__(self) -> None:
+        self.frames: deque[Frame] = deque()
+
+    def put(self, frame: Frame, *, past: bool = False) -> None:
+        del past
+        self.frames.append(frame)
+
+
 def play(
     clip: Path, how: str, eye: Pipeline | None = None, part: tuple[float, float] = (0, math.inf)
 ) -> Played:
@@ -97,8 +109,8 @@ def play(
 
     `part`: seconds to count apart. Without an eye all is quiet.
     """
-    clock, slot, attention = StreamClock(), FrameSlot(), Attention()
-    decoder = _Decoder("bench", clock, slot, _SAMPLED_FPS, None)
+    clock, shown, attention = StreamClock(), Shown(), Attention()
+    decoder = _Decoder("bench", clock, shown, _SAMPLED_FPS, None)
     if how == "thrifty":
         decoder.thrift = Thrift(attention)
     told: dict[UUID, Told] = {}
@@ -122,8 +134,9 @@ def play(
                 asleep.append(bool(decoder._kept))
             if packets == 1 and how == "full-later":
                 decoder._sampler = Sampler(_SAMPLED_FPS)  # begins anew with the second picture
-                slot.take(0)
-            while (frame := slot.take(0)) is not None:
+                shown.frames.clear()
+            while shown.frames:
+                frame = shown.frames.popleft()
                 frames += 1
                 for occurrence in eye.step(frame, _reading(frame.monotonic_s)) if eye else ():
                     _note(told, occurrence.event, frame.monotonic_s, seen)

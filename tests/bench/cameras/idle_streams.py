@@ -27,8 +27,6 @@ from typing import Any
 
 import psutil
 
-from agent.cameras import register
-from agent.cameras.register import CameraEntry
 from agent.examine import STATUS
 from tests.bench.cameras.idle_scene import record
 from tests.conftest import REPOSITORY, SHARED_DATA, VTEST
@@ -66,7 +64,9 @@ def main() -> None:
         street.start_collector()
         street.enrol()
         street.take_model()
-        cameras = [_start_camera(street, f"idle-{number}") for number in range(1, max(options.cameras) + 1)]
+        cameras = [
+            street.start_bare_camera(f"idle-{number}") for number in range(1, max(options.cameras) + 1)
+        ]
         costs = [
             measured
             for count in options.cameras
@@ -86,17 +86,7 @@ def _measurements(
 
 
 def _of_agent(street: Street, cameras: list[dict[str, Any]], options: argparse.Namespace) -> Cost:
-    entries = [
-        CameraEntry(
-            name=camera["name"],
-            endpoint=camera["endpoint"],
-            onvif_url=camera["onvif"],
-            detect_url=camera["sub"],
-            picture_url=camera["main"] if options.main else camera["sub"],
-        )
-        for camera in cameras
-    ]
-    register.save(street.home, entries)
+    street.watch_bare_cameras(cameras, main=options.main)
     with _running(street, "agent", street.command("agent", "run")) as process:
         cost = _measured("agent", process, cameras, options.seconds)
         status = json.loads((street.home / STATUS).read_text())
@@ -217,20 +207,6 @@ def _report_goals(agents: list[Cost]) -> None:
     if last.cameras > first.cameras:
         further = (last.rss_mb - first.rss_mb) / (last.cameras - first.cameras)
         print(f"per further camera: {further:.1f} MB (goal < {_GOAL_MB:g})")
-
-
-def _start_camera(street: Street, name: str) -> dict[str, Any]:
-    """One process per camera, so that none waits for another; no discovery, no login."""
-    command = [sys.executable, "-m", "tests.virtual_camera", "--no-discovery"]
-    street.children.start(
-        name, [*command, "--video", str(street.video), "--name", name], {"PYTHONPATH": str(REPOSITORY)}
-    )
-    log = street.children.log(name)
-
-    def ready() -> str:
-        return next((line for line in log.read_text().splitlines() if line.startswith("{")), "")
-
-    return json.loads(street.wait_until(ready, f"{name} plays"))
 
 
 def _options() -> argparse.Namespace:

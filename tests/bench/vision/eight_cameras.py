@@ -13,7 +13,6 @@ import argparse
 import json
 import re
 import shutil
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,10 +21,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from agent.cameras import register
-from agent.cameras.register import CameraEntry
 from agent.examine import STATUS
-from tests.conftest import REPOSITORY, VTEST
+from tests.conftest import VTEST
 from tests.e2e.street import BUILD, Street
 
 _SETTLE_S = 30.0
@@ -48,38 +45,15 @@ def main() -> None:
         street.take_model()
         cameras = []
         for number in range(1, options.cameras + 1):
-            cameras.append(_start_camera(street, f"camera-{number}"))
+            cameras.append(street.start_bare_camera(f"camera-{number}"))
             time.sleep(1.7)
-        register.save(street.home, [_entry(camera) for camera in cameras])
+        street.watch_bare_cameras(cameras)
         agent = psutil.Process(street.start_agent().pid)
         time.sleep(_SETTLE_S)
         log = street.children.log("agent")
         read_from = log.stat().st_size
         seen = _observe(street, agent, options.minutes * 60)
     _report(seen, log.read_text()[read_from:])
-
-
-def _start_camera(street: Street, name: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.virtual_camera", "--no-discovery"]
-    street.children.start(
-        name, [*command, "--video", str(street.video), "--name", name], {"PYTHONPATH": str(REPOSITORY)}
-    )
-    log = street.children.log(name)
-
-    def ready() -> str:
-        return next((line for line in log.read_text().splitlines() if line.startswith("{")), "")
-
-    return json.loads(street.wait_until(ready, f"{name} plays"))
-
-
-def _entry(camera: dict[str, Any]) -> CameraEntry:
-    return CameraEntry(
-        name=camera["name"],
-        endpoint=camera["endpoint"],
-        onvif_url=camera["onvif"],
-        detect_url=camera["sub"],
-        picture_url=camera["main"],
-    )
 
 
 class Seen:
@@ -144,6 +118,8 @@ def _report(seen: Seen, log: str) -> None:
     warm = [(at_s, mb) for at_s, mb in seen.memory if at_s >= min(_WARM_S, seen.memory[-1][0] / 2)]
     slope = np.polyfit([at_s for at_s, _ in warm], [mb for _, mb in warm], 1)[0] * 3600
     print(f"memory                {warm[0][1]:.0f} to {warm[-1][1]:.0f} MB, slope {slope:+.1f} MB/h")
+    minutes = [mb for number, (_, mb) in enumerate(seen.memory) if number % round(60 / _SAMPLE_S) == 0]
+    print(f"memory each minute    {' '.join(f'{mb:.0f}' for mb in minutes)} MB")
     share = 100 * seen.cpu_s / seen.took_s
     print(f"CPU                   {share:.0f} % of one core over {seen.took_s / 60:.1f} min")
 

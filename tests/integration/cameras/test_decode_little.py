@@ -15,7 +15,7 @@ from agent.cameras import masks
 from agent.cameras.attention import Attention
 from agent.cameras.camera_events import HintMark
 from agent.cameras.masks import CameraMasks, LiveMasks
-from agent.cameras.rtsp import CameraStream, FrameSlot
+from agent.cameras.rtsp import CameraStream
 from agent.cameras.stream import StreamAddress
 from agent.vision.frame import Frame, Image
 from agent.vision.motion import MotionGate
@@ -77,9 +77,7 @@ class Eye:
 
 
 @contextmanager
-def reading(
-    camera: VirtualCamera, attention: Attention, sink: Eye | FrameSlot, home: Path
-) -> Iterator[CameraStream]:
+def reading(camera: VirtualCamera, attention: Attention, sink: Eye, home: Path) -> Iterator[CameraStream]:
     masks.save(home, "gate", CORNER)
     stream = CameraStream(
         "gate",
@@ -148,23 +146,3 @@ def test_the_cameras_own_hint_shows_the_group_that_was_kept(
         until(lambda: eye.frames[-1].monotonic_s > key.monotonic_s + 1.8, "frames")
     since = [frame for frame in eye.frames if frame.monotonic_s >= key.monotonic_s]
     assert_whole(since)
-
-
-def test_memory_is_bounded_while_nobody_takes_the_frames(
-    street_camera: tuple[VirtualCamera, Clip], tmp_path: Path
-) -> None:
-    """The detector hangs: what was decoded late waits for it, and not much more."""
-    camera, _ = street_camera
-    attention, slot = Attention(), FrameSlot()
-    attention.saw(CLOCK.monotonic(), quiet=True)  # nobody looks, so nobody says anything else later
-    with reading(camera, attention, slot, tmp_path) as stream:
-        until(lambda: stream.health(CLOCK.monotonic()).decoding == "quiet-keys", "quiet mode")
-        until(lambda: 1.2 < live_s_now(camera) % GOP_S < 1.7, "the middle of a group")
-        attention.wake(CLOCK.monotonic())
-        until(lambda: live_s_now(camera) % GOP_S < 1, "the next group")
-    left = sum(1 for _ in iter(lambda: slot.take(0), None))
-    assert 3 < left <= 25
-
-
-def live_s_now(camera: VirtualCamera) -> float:
-    return (CLOCK.monotonic() - camera.rtsp.epoch_s) % (STILL_S + WALK_S)
