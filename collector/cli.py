@@ -15,6 +15,9 @@ COMMANDS = (
     Command("search", "collector.commands.search", "help.collector.search"),
     Command("agents", "collector.commands.agents", "help.collector.agents"),
     Command("agent", "collector.commands.agent", "help.collector.agent"),
+    Command("command", "collector.commands.command", "help.collector.command"),
+    Command("commands", "collector.commands.commands", "help.collector.commands"),
+    Command("verify", "collector.commands.verify", "help.collector.verify"),
     Command("alarm", "collector.commands.alarm", "help.collector.alarm"),
 )
 

@@ -1,8 +1,8 @@
 """How does the station run? Builds broker, enrolment and intake, connects them, and watches over them.
 
-Started in this order, stopped in the other: lock, broker, enrolment, committer, subscriber, liveness. A part
-that mends itself (the broker's process, the connection) is left to it; a thread that dies ends the
-whole, and systemd starts it anew: nothing acknowledged is ever only in memory.
+Started in this order, stopped in the other: lock, broker, enrolment, committer, subscriber, commands,
+liveness. A part that mends itself (the broker's process, the connection) is left to it; a thread that
+dies ends the whole, and systemd starts it anew: nothing acknowledged is ever only in memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from collector.archive.folder import StationFolder
 from collector.intake.broker import Broker
 from collector.intake.committer import Committer
+from collector.intake.dispatch import Dispatch
 from collector.intake.enrolment_endpoint import EnrolmentEndpoint
 from collector.intake.foundation import prepare
 from collector.intake.inbox import Inbox
@@ -58,6 +59,7 @@ class Service:
         self._watcher = Watcher(folder, map(target_name, settings.alarms), clock, listening)
         self._metrics: metrics.MetricsServer | None = None
         self._sender = Sender(folder, settings.name, settings.alarms, clock)
+        self._dispatch = Dispatch(folder, self._subscriber, clock)
         self._endpoint = EnrolmentEndpoint(folder, settings, authority, clock)
 
     def run(self, stop: threading.Event) -> bool:
@@ -67,6 +69,7 @@ class Service:
             self._endpoint.start()
             self._committer.start()
             self._subscriber.start()
+            self._dispatch.start()
             self._watcher.start()
             self._sender.start()
             self._metrics = metrics.serve(self._folder, self._settings.metrics_port, self._clock)
@@ -84,6 +87,7 @@ class Service:
                     ("enrolment", self._endpoint),
                     ("committer", self._committer),
                     ("subscriber", self._subscriber),
+                    ("commands", self._dispatch),
                     ("liveness", self._watcher),
                     ("alarms", self._sender),
                 )
@@ -111,6 +115,7 @@ class Service:
         self._sender.stop()
         self._watcher.stop()
         self._endpoint.stop()
+        self._dispatch.stop()
         self._subscriber.keeping(is_keeping=False)
         self._committer.stop(DRAIN_S)
         self._subscriber.stop()

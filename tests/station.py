@@ -32,6 +32,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from shared.commands import Reply
 from shared.enrolment import (
     CERTIFICATE_PATH,
     HELLO_PATH,
@@ -63,7 +64,7 @@ from shared.signing import FIRST, canonical, chained, sign
 from shared.topics import COLLECTOR_STATE, Channel, down_ack, up
 from tests.conftest import free_port
 
-Signed = DetectionEvent | GapReport | BootReport
+Signed = DetectionEvent | GapReport | BootReport | Reply
 COLLECTOR = [sys.executable, "-c", "from collector.cli import main; main()"]
 START_TIMEOUT_S = 30.0  # the machine may be busy
 ANSWER_TIMEOUT_S = 20.0

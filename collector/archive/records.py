@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from shared.commands import Reply
 from shared.messages import AgentState, BootReport, DetectionEvent, GapReport, Heartbeat
 from shared.topics import Channel
 
@@ -81,6 +82,31 @@ class BootRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyRecord:
+    """A site's answer to a command."""
+
+    site: str
+    message_id: UUID
+    received_at: datetime
+    body: bytes
+    reply: Reply
+    seal: Seal
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """The picture of a test frame, its hash checked; it is kept a week, and not in the archive."""
+
+    site: str
+    message_id: UUID
+    received_at: datetime
+    command: UUID
+    sha256: str
+    jpeg: bytes
+    number: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TestRecord:
     """Nothing happened, and the way is open."""
 
@@ -123,7 +149,7 @@ class Refusal:
     number: Number | None = None
 
 
-Acknowledged = EventRecord | PictureRecord | GapRecord | BootRecord | TestRecord
+Acknowledged = EventRecord | PictureRecord | GapRecord | BootRecord | ReplyRecord | FrameRecord | TestRecord
 """What a site may forget once it is on disk here."""
 
 Record = Acknowledged | HeartbeatRecord | StateRecord

@@ -72,6 +72,28 @@ STATION_MIGRATIONS: tuple[str, ...] = (
         last_named  TEXT NOT NULL       -- the code's public id, or the site of the certificate shown
     ) STRICT;
     """,
+    # what was asked of a site: collector.archive.orders
+    """
+    CREATE TABLE commands (
+        id          BLOB PRIMARY KEY,   -- UUIDv7, 16 bytes; the same each time it is sent
+        site        TEXT NOT NULL REFERENCES sites,
+        body        TEXT NOT NULL,      -- shared.commands.Command
+        made_us     INTEGER NOT NULL,
+        not_after_us INTEGER NOT NULL,
+        made_by     TEXT NOT NULL,      -- an account of the console, or the machine's user
+        sent_us     INTEGER,            -- when it last went out
+        session     TEXT,               -- the box's process then
+        reply       TEXT                -- shared.commands.Reply, the first
+    ) STRICT;
+    CREATE INDEX commands_waiting ON commands (not_after_us) WHERE reply IS NULL;
+    CREATE INDEX commands_by_site ON commands (site, made_us);
+    CREATE TABLE frames (
+        command     BLOB PRIMARY KEY REFERENCES commands,
+        sha256      TEXT NOT NULL,
+        jpeg        BLOB NOT NULL,
+        received_us INTEGER NOT NULL    -- deleted seven days later
+    ) STRICT;
+    """,
 )
 
 ARCHIVE_MIGRATIONS: tuple[str, ...] = (

@@ -16,12 +16,14 @@ from collector.archive.records import (
     Acknowledged,
     BootRecord,
     EventRecord,
+    FrameRecord,
     GapRecord,
     HeartbeatRecord,
     Number,
     PictureRecord,
     Record,
     Refusal,
+    ReplyRecord,
     Seal,
     StateRecord,
     TestRecord,
@@ -87,6 +89,10 @@ class Archive:
                 return self._numbered(record, self._gap(record))
             case BootRecord():
                 return self._numbered(record, self._boot(record))
+            case ReplyRecord():
+                return self._numbered(record, self._message(record, Channel.REPLY, None, record.body))
+            case FrameRecord():
+                return self._numbered(record, self._message(record, Channel.FRAME, None, None))
             case TestRecord():
                 return self._message(record, Channel.TEST, None, record.body)
             case HeartbeatRecord():
@@ -337,7 +343,7 @@ class Archive:
 def _seal(record: Acknowledged) -> tuple[Seal | None, Number | None]:
     """Return what vouches for a record, and its number, where it has them."""
     match record:
-        case PictureRecord():
+        case PictureRecord() | FrameRecord():
             return None, record.number
         case TestRecord():
             return None, None

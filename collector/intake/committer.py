@@ -18,14 +18,17 @@ from uuid import UUID
 
 from collector.archive.folder import StationFolder
 from collector.archive.media import ThumbnailPacks
+from collector.archive.orders import Orders
 from collector.archive.records import (
     BootRecord,
     EventRecord,
+    FrameRecord,
     GapRecord,
     HeartbeatRecord,
     PictureRecord,
     Record,
     Refusal,
+    ReplyRecord,
     TestRecord,
 )
 from collector.archive.register import Register
@@ -35,7 +38,7 @@ from collector.intake.ingest import Delivery, Reason, Refused, Standing, Terms, 
 from collector.intake.signers import Signers
 from shared.clock import Clock
 from shared.messages import Acknowledgement
-from shared.topics import parse_up
+from shared.topics import Channel, parse_up
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class _Answers:
     stored: dict[str, list[UUID]] = field(default_factory=lambda: defaultdict(list))
     refused: dict[str, dict[UUID, str]] = field(default_factory=lambda: defaultdict(dict))
     tested: set[str] = field(default_factory=set)
+    replies: list[ReplyRecord | FrameRecord] = field(default_factory=list)
 
 
 class Committer:
@@ -141,6 +145,7 @@ class _Desk:
         self._archive = Archive(self._archive_database, self._packs)
         self._station_database = folder.open_station()
         self._register = Register(self._station_database)
+        self._orders = Orders(self._station_database)
         self._skews = self._archive.skews()
         self._enrolled: frozenset[str] = frozenset()
         self._asked_s = -SITES_FRESH_S
@@ -165,15 +170,25 @@ class _Desk:
         now = self._clock.now()
         for site in answers.tested:
             self._register.tested(site, now)
+        for record in answers.replies:
+            if isinstance(record, ReplyRecord):
+                self._orders.answered(record.reply)
+            else:
+                self._orders.keep_frame(record.command, record.sha256, record.jpeg, record.received_at)
         return answers
 
     def _judged(self, delivery: Delivery) -> Record | Refused:
         standing = self._standing(delivery.topic)
         try:
-            return ingest(delivery, standing, self._terms)
+            verdict = ingest(delivery, standing, self._terms)
         except Exception:  # part of the thread's loop: one message must not stop all sites for ever
             log.exception("a message nobody thought of", extra={"topic": delivery.topic})
             return unforeseen(delivery)
+        if isinstance(verdict, FrameRecord) and not self._orders.expects_frame(
+            verdict.site, verdict.command, verdict.sha256
+        ):
+            return _refused(verdict, Reason.NOT_WANTED, Channel.FRAME)
+        return verdict
 
     def _write(self, judged: list[Record | Refused], batch: list[Letter], *, one_by_one: bool) -> _Answers:
         answers = _Answers()
@@ -205,6 +220,8 @@ class _Desk:
             self._skews[record.site] = record.skew_s
         elif isinstance(record, TestRecord):
             answers.tested.add(record.site)
+        elif isinstance(record, ReplyRecord | FrameRecord):
+            answers.replies.append(record)
         elif isinstance(record, EventRecord) and record.clock_suspect and outcome is not Outcome.REPEATED:
             detail = f"seen_at {record.event.seen_at.isoformat()}"
             self._archive.count(Refusal(record.site, record.received_at, Reason.CLOCK_SUSPECT, detail))
@@ -236,7 +253,7 @@ class _Desk:
 
 
 def _refused(record: Record, reason: Reason, detail: str) -> Refused:
-    number = record.number if isinstance(record, PictureRecord) else None
-    if isinstance(record, EventRecord | GapRecord | BootRecord) and record.seal:
+    number = record.number if isinstance(record, PictureRecord | FrameRecord) else None
+    if isinstance(record, EventRecord | GapRecord | BootRecord | ReplyRecord) and record.seal:
         number = record.seal.number
     return Refused(record.site, getattr(record, "message_id", None), reason, detail, number)

@@ -23,16 +23,19 @@ from collector.archive.records import (
     Acknowledged,
     BootRecord,
     EventRecord,
+    FrameRecord,
     GapRecord,
     HeartbeatRecord,
     Number,
     PictureRecord,
     Record,
+    ReplyRecord,
     Seal,
     StateRecord,
     TestRecord,
 )
 from collector.intake import jpeg
+from shared.commands import Reply
 from shared.messages import (
     MAX_EVENT_BYTES,
     MAX_HEARTBEAT_BYTES,
@@ -173,12 +176,10 @@ def _to_be_acknowledged(
 ) -> Acknowledged:
     if message_id is None:
         raise _RefusedError(Reason.NO_ID, up.channel)
-    if up.channel is Channel.EVENT:
-        return _event(delivery, up.site, message_id, judged_by)
-    if up.channel is Channel.GAP:
-        return _gap(delivery, up.site, message_id, judged_by)
-    if up.channel is Channel.BOOT:
-        return _boot(delivery, up.site, message_id, judged_by)
+    if signed := _SIGNED.get(up.channel):
+        return signed(delivery, up.site, message_id, judged_by)
+    if up.channel is Channel.FRAME:
+        return _frame(delivery, up.site, message_id)
     if up.channel is Channel.CROP and not judged_by[0].wishes.tight_crops:
         raise _RefusedError(Reason.NOT_WANTED, up.channel)
     if up.channel in {Channel.THUMBNAIL, Channel.CROP}:
@@ -267,6 +268,36 @@ def _test(delivery: Delivery, site: str, message_id: UUID) -> TestRecord:
 
 
 def _picture(delivery: Delivery, up: Up, message_id: UUID) -> PictureRecord:
+    event_id, sha256 = _checked_picture(delivery, message_id)
+    return PictureRecord(
+        up.site, message_id, delivery.received_at, event_id, sha256, delivery.payload, up.channel,
+        _number(delivery),
+    )  # fmt: skip
+
+
+def _reply(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Terms, Standing]) -> ReplyRecord:
+    reply = _parsed(Reply, delivery.payload)
+    _check_sender(reply.site, site, reply.id, message_id)
+    seal = _seal(delivery, reply.chain, reply.sequence, judged_by[1])
+    return ReplyRecord(site, message_id, delivery.received_at, delivery.payload, reply, seal)
+
+
+def _frame(delivery: Delivery, site: str, message_id: UUID) -> FrameRecord:
+    command, sha256 = _checked_picture(delivery, message_id)
+    at, number = delivery.received_at, _number(delivery)
+    return FrameRecord(site, message_id, at, command, sha256, delivery.payload, number)
+
+
+_SIGNED: Mapping[Channel, Callable[[Delivery, str, UUID, tuple[Terms, Standing]], Acknowledged]] = {
+    Channel.EVENT: _event,
+    Channel.GAP: _gap,
+    Channel.BOOT: _boot,
+    Channel.REPLY: _reply,
+}
+
+
+def _checked_picture(delivery: Delivery, message_id: UUID) -> tuple[UUID, str]:
+    """Return what a picture belongs to, and its hash."""
     if delivery.content_type != "image/jpeg":
         raise _RefusedError(Reason.NO_PROPERTIES, "content type")
     if _property(delivery, "id", _uuid) != message_id:
@@ -280,10 +311,7 @@ def _picture(delivery: Delivery, up: Up, message_id: UUID) -> PictureRecord:
         jpeg.check(delivery.payload)
     except jpeg.NotAJpegError as error:
         raise _RefusedError(Reason.NOT_A_JPEG, str(error)) from error
-    return PictureRecord(
-        up.site, message_id, delivery.received_at, event_id, sha256, delivery.payload, up.channel,
-        _number(delivery),
-    )  # fmt: skip
+    return event_id, sha256
 
 
 def _heartbeat(delivery: Delivery, site: str) -> HeartbeatRecord:

@@ -70,6 +70,18 @@ class Subscriber:
         properties.MessageExpiryInterval = ACKNOWLEDGEMENT_EXPIRY_S
         self._client.publish(down_ack(site), acknowledgement.model_dump_json(), qos=1, properties=properties)
 
+    def tell(self, topic: str, body: bytes, expiry_s: int, timeout_s: float) -> bool:
+        """Give the broker something for a site; True once it has it."""
+        if not self.subscribed.is_set():
+            return False
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = expiry_s
+        said = self._client.publish(topic, body, qos=1, properties=properties)
+        if said.rc != mqtt.MQTT_ERR_SUCCESS:
+            return False
+        said.wait_for_publish(timeout_s)
+        return said.is_published()
+
     def confirm(self, letter: Letter) -> None:
         """Give the broker its packet id back, unless it belongs to a connection that is gone."""
         if letter.qos and letter.connection == self._connection:
