@@ -5,7 +5,7 @@
 Every kind of weather, light and insect is put onto real places without anybody in them. `open`: part
 of the frames the gate lets through (of those after the first second, which is always looked at).
 `far walker`: part of the frames looked at while a real person, 6 % of the frame's height, walks there
-through the same weather.
+through the same weather; `sleep s`: the longest time meanwhile between two frames looked at.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Share:
     frames: int
     opened: int
     spent_s: float
+    longest_sleep_s: float = 0.0
 
     @property
     def open(self) -> float:
@@ -64,6 +65,7 @@ class Share:
 def share(frames: Iterator[Frame], *, from_s: float = FIRST_S, until_s: float = 1e9) -> Share:
     """Show a film to a new gate; count the frames from `from_s` to `until_s`."""
     gate, counted, opened, spent_s = MotionGate(), 0, 0, 0.0
+    awake_s, longest_s = 1000 + from_s, 0.0
     for frame in frames:
         began_s = time.process_time()
         motion = gate.look(frame)
@@ -71,7 +73,9 @@ def share(frames: Iterator[Frame], *, from_s: float = FIRST_S, until_s: float = 
         if from_s <= frame.monotonic_s - 1000 < until_s:
             counted += 1
             opened += motion.moved
-    return Share(counted, opened, spent_s)
+            longest_s = max(longest_s, frame.monotonic_s - awake_s)
+            awake_s = frame.monotonic_s if motion.moved else awake_s
+    return Share(counted, opened, spent_s, longest_s)
 
 
 def places() -> dict[str, Image]:
@@ -91,13 +95,13 @@ def main() -> None:
     cv2.setNumThreads(1)
     known, strides = places(), stride(VTEST, empty_place(VTEST))
     far = pasted(strides, walk(*FAR, from_s=10, until_s=30), 0.06)
-    print(f"{'':20} " + " ".join(f"{name:>9}" for name in known) + "  far walker  ms/frame")
+    print(f"{'':20} " + " ".join(f"{name:>9}" for name in known) + "  far walker  sleep s  ms/frame")
     for weather, effects in WEATHER.items():
         shares = [share(film(still(picture, asked.seconds), *effects)) for picture in known.values()]
         walked = share(film(still(known["street"], 31), far, *effects), from_s=11, until_s=30)
         cost_ms = 1e3 * sum(one.spent_s for one in shares) / (asked.seconds * 5 * len(shares))
         row = " ".join(f"{one.open:9.1%}" for one in shares)
-        print(f"{weather:20} {row}  {walked.open:10.1%}  {cost_ms:8.2f}")
+        print(f"{weather:20} {row}  {walked.open:10.1%}  {walked.longest_sleep_s:7.1f}  {cost_ms:8.2f}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,27 @@ def test_the_gate_never_sleeps_through_a_far_walker(
 ) -> None:
     far = pasted(walker, walk((0.28, 0.36), (0.02, 0.0), from_s=3, until_s=13), height)
     assert looked_at(film(still(small(street), 13), far, *effects), 5) == 1.0
+
+
+LONGEST_SLEEP_S = {
+    "under headlights": ((augment.night, augment.headlights(), augment.noise(8)), 8.0),
+    "under clouds": ((augment.clouds(), augment.noise(4)), 3.0),
+}
+
+
+@pytest.mark.parametrize(("effects", "at_most_s"), LONGEST_SLEEP_S.values(), ids=LONGEST_SLEEP_S)
+def test_moving_light_hides_a_far_walker_for_a_moment_only(
+    street: Image, walker: list[Sprite], effects: tuple[Effect, ...], at_most_s: float
+) -> None:
+    far = pasted(walker, walk((0.28, 0.36), (0.02, 0.0), from_s=10, until_s=30), 0.06)
+    gate = MotionGate()
+    moments_s = [
+        frame.monotonic_s - 1000
+        for frame in film(still(small(street), 30), far, *effects)
+        if gate.look(frame).moved
+    ]
+    seen_s = [11.0, *(t for t in moments_s if t > 11), 30.0]
+    assert max(later - sooner for sooner, later in pairwise(seen_s)) <= at_most_s
 
 
 def test_a_far_walker_the_whole_frame_misses_is_found_in_the_crop(
