@@ -21,10 +21,15 @@ MAX_EVENT_BYTES = 16 * 1024  # measured: 0.6 to 2 kB with a full path; eight tim
 MAX_THUMBNAIL_BYTES = 192 * 1024  # planned: 20 to 40 kB; fits the broker's 262,144-byte packet
 MAX_HEARTBEAT_BYTES = 32 * 1024  # 0.8 kB with four cameras; a recorder may have 32
 
+_FIRST_YEAR, _NO_YEAR = 1900, 2200  # a box without a battery wakes in 1970; 9999 ends in Hà Nội before in UTC
+
 
 def _utc(moment: datetime) -> datetime:
     if moment.utcoffset() != timedelta(0):
         message = "time must be UTC"
+        raise ValueError(message)
+    if not _FIRST_YEAR <= moment.year < _NO_YEAR:
+        message = "no time that a clock of ours can say"
         raise ValueError(message)
     return moment
 

@@ -58,6 +58,7 @@ _V = TypeVar("_V")
 OLDEST_BELIEVED = timedelta(days=30)  # longer than any outbox can wait; older is a clock, not a queue
 MAX_REVISION = 1_000_000  # one object, one message a second, eleven days: no event lives so long
 MAX_SEQUENCE = 2**53  # what JSON's numbers hold; a message a millisecond for 285,000 years
+_LARGEST = 1e10  # of all measures: seconds are three hundred years then, megabytes ten petabytes
 _INSTANCE, _SEQUENCE = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9]{1,16}", re.ASCII)
 _ID_BYTES = 16
 _MAX_BYTES = {
@@ -219,6 +220,8 @@ def _event(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Ter
     _check_sender(event.site, site, event.id, message_id)
     if event.revision > MAX_REVISION:
         raise _RefusedError(Reason.MALFORMED, "revision")
+    clock = event.clock
+    _check_numbers((clock.monotonic_s, clock.camera_offset_s, [point.t for point in event.path]))
     seal = _seal(delivery, event.chain, event.sequence, standing)
     suspect = _Suspicion(terms.clock_suspect_s, standing.skew_s).of(event, delivery.received_at)
     granted = terms.wishes.granted(event)
@@ -317,6 +320,7 @@ def _checked_picture(delivery: Delivery, message_id: UUID) -> tuple[UUID, str]:
 def _heartbeat(delivery: Delivery, site: str) -> HeartbeatRecord:
     heartbeat = _parsed(Heartbeat, delivery.payload)
     _check_site(heartbeat.site, site)
+    _check_numbers(heartbeat.model_dump())
     skew_s = (heartbeat.sent_at - delivery.received_at).total_seconds()
     return HeartbeatRecord(site, delivery.received_at, delivery.payload, heartbeat, skew_s)
 
@@ -335,6 +339,17 @@ def _parsed(model: type[_M], payload: bytes) -> _M:
             raise _RefusedError(Reason.WRONG_VERSION) from error
         where, what = faults[0]
         raise _RefusedError(Reason.MALFORMED, f"{where[:80]}: {what}".lstrip(": ")) from error
+
+
+def _check_numbers(said: object) -> None:
+    """Nothing endless may be kept: who shows it later would break on it, for all sites."""
+    if isinstance(said, dict | list | tuple):
+        for part in said.values() if isinstance(said, dict) else said:
+            _check_numbers(part)
+        return
+    largest = _LARGEST if isinstance(said, float) else MAX_SEQUENCE
+    if isinstance(said, int | float) and not -largest <= said <= largest:  # also refuses NaN
+        raise _RefusedError(Reason.MALFORMED, "number")
 
 
 def _check_sender(body_site: str, site: str, body_id: UUID, message_id: UUID) -> None:

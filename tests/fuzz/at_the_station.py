@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from collector.archive.media import ThumbnailPacks
-from collector.archive.records import Record, Refusal
+from collector.archive.records import EventRecord, HeartbeatRecord, Record, Refusal
 from collector.archive.register import Register, Site, SiteStatus
 from collector.archive.schema import ARCHIVE_MIGRATIONS, STATION_MIGRATIONS, open_database
 from collector.archive.store import UNSTORABLE, Archive
+from collector.console import wording
 from collector.intake import jpeg
 from collector.intake.admission import Admission
 from collector.intake.authority import Authority, RequestRefusedError, request_key
@@ -35,6 +36,7 @@ from shared.enrolment import (
     RenewalRequest,
     client_proof,
 )
+from shared.localtime import shown
 from shared.messages import (
     AgentState,
     BootReport,
@@ -82,6 +84,7 @@ class Intake:
             return
         with suppress(*UNSTORABLE), self._archive.alone():
             self._archive.keep(verdict)
+        _shown(verdict)
 
     def body(self, channel: Channel) -> Taker:
         """Signed with the site's own key and named by its own id: an enrolled box gone bad."""
@@ -102,6 +105,25 @@ class Intake:
                 said,
             )
         )
+
+
+def _shown(kept: Record) -> None:
+    """What pages and commands do with it for all sites alike: a number or a time must not end them."""
+    if isinstance(kept, HeartbeatRecord):
+        beat = kept.heartbeat
+        for seconds in (
+            beat.uptime_s,
+            beat.outbox_oldest_s,
+            *(camera.frame_age_s for camera in beat.cameras),
+        ):
+            wording.duration(timedelta(seconds=seconds or 0))
+        shown(beat.sent_at)
+        json.dumps(beat.model_dump(mode="json"), allow_nan=False)
+    elif isinstance(kept, EventRecord):
+        off = timedelta(seconds=kept.event.clock.camera_offset_s or 0)
+        for moment in (kept.event.started_at, kept.event.seen_at, kept.event.started_at + off):
+            shown(moment)
+        json.dumps(kept.event.model_dump(mode="json"), allow_nan=False)
 
 
 def _delivery(channel: Channel, payload: bytes) -> Delivery:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 
+from shared.topics import Channel
 from tests.fuzz.at_the_box import _CERTIFICATE, _SIGHTING, _UPDATE, ANSWERS
-from tests.fuzz.at_the_station import _REQUEST, _der
+from tests.fuzz.at_the_station import _REQUEST, _SOUND, _der
 
 _HUGE = 10**400  # JSON has no largest number; a float has
 
@@ -27,6 +29,17 @@ def _other_version(pem: str, version: bytes) -> bytes:
 
 _ENCODED = b'<?xml version="1.0" encoding="TF-8"?><a/>'  # LookupError out of expat
 _YEAR = b"<tt:Year>2026</tt:Year>"
+
+
+def _beat(**changed: object) -> bytes:
+    return json.dumps(json.loads(_SOUND[Channel.HEARTBEAT]) | changed).encode()
+
+
+def _event(**changed: object) -> bytes:
+    return json.dumps(json.loads(_SOUND[Channel.EVENT]) | changed).encode()
+
+
+_CLOCK = {"boot_id": "b", "monotonic_s": 1.0, "quality": "synced"}
 
 FOUND: tuple[tuple[str, bytes], ...] = (
     ("camera-events", _ENCODED),
@@ -53,6 +66,11 @@ FOUND: tuple[tuple[str, bytes], ...] = (
             b"tds:GetNetworkInterfacesResponse>",
         ),
     ),
+    ("ingest-hb", _beat(uptime_s=1e300)),  # the page of all sites broke on it
+    ("ingest-hb", _beat(outbox_oldest_s=math.inf)),
+    ("ingest-hb", _beat(memory_mb=math.nan)),
+    ("ingest-ev", _event(clock=_CLOCK | {"camera_offset_s": math.inf})),
+    ("ingest-ev", _event(seen_at="9999-12-31T23:59:59Z")),  # in Hà Nội no year has it
     ("request", _other_version(_REQUEST, b"\x02\x01\x00")),
     ("certificate", _other_version(_CERTIFICATE, b"\x02\x01\x02")),
     ("update-manifest", _UPDATE.replace(b'"size": 9', b'"size": 1e999')),
