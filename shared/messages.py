@@ -238,6 +238,9 @@ class CameraState(StrEnum):
     DOWN = "down"
 
 
+_PAUSED = ("paused-household", "paused-station")
+
+
 class CameraHealth(BaseModel):
     """One camera in a heartbeat. Unknown fields are ignored: newer agents say more."""
 
@@ -256,6 +259,11 @@ class CameraHealth(BaseModel):
     late_p99_ms: float | None = None
     frames_looked: Annotated[int, Field(ge=0)] = 0
     frames_skipped: Annotated[int, Field(ge=0)] = 0  # wanted, but the detector was elsewhere
+
+    @property
+    def is_paused(self) -> bool:
+        """Nobody looks because the household or the station asked for that: no fault."""
+        return self.cause in _PAUSED
 
 
 class ConfigurationReport(BaseModel):

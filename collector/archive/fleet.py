@@ -44,6 +44,11 @@ class AgentReport:
         cameras = self.heartbeat.cameras if self.heartbeat else ()
         return sum(camera.state is CameraState.OK for camera in cameras)
 
+    @property
+    def cameras_at_fault(self) -> int:
+        cameras = self.heartbeat.cameras if self.heartbeat else ()
+        return sum(camera.state is not CameraState.OK and not camera.is_paused for camera in cameras)
+
 
 def agents(folder: StationFolder) -> list[AgentReport]:
     """Return every site that is in the register or was ever heard of, by name."""

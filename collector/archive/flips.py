@@ -56,6 +56,7 @@ class State(StrEnum):
     UNSTABLE = "unstable"  # changes too often for each change to be told
     DEGRADED = "degraded"  # cameras only
     DOWN = "down"  # cameras only
+    PAUSED = "paused"  # cameras only: somebody who may has asked for it
     OUTAGE = "outage"  # the whole only: many fell silent at once
     DEAF = "deaf"  # the whole only: this station did not listen
 

@@ -43,7 +43,7 @@ class Standing:
     @property
     def worst(self) -> CameraStanding | None:
         """The camera that is broken longest; None: all are well."""
-        bad = [camera for camera in self.cameras if camera.state is not State.UP]
+        bad = [camera for camera in self.cameras if camera.state not in (State.UP, State.PAUSED)]
         return min(bad, key=lambda one: (one.state in _UNWELL, _age(one.since)), default=None)
 
     @property
@@ -134,6 +134,7 @@ def _site(report: AgentReport, flip: Flip | None, now: datetime) -> tuple[str, d
 
 def _camera(health: CameraHealth, flip: Flip | None, shares: tuple[uptime.Share, ...]) -> CameraStanding:
     state = flip.state if flip is not None else _RAW[health.state]
+    state = State.PAUSED if health.is_paused else state
     why = "" if state is State.UP else health.cause or (flip.cause if flip else "") or state.value
     since = moment(flip.at_us) if flip is not None else None
     return CameraStanding(health, state, since, why, _fractions(shares))

@@ -1,8 +1,12 @@
-"""Which share of the last days was a camera, a site, a hamlet working? From the flips alone."""
+"""Which share of the last days was a camera, a site, a hamlet working? From the flips alone.
+
+Time that somebody has paused does not count, neither for nor against.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from collector.archive.flips import Flip, State
 
@@ -15,15 +19,33 @@ Share = tuple[float, float]
 """Working microseconds, of known ones; they add up over many."""
 
 
-def spans(flips: Iterable[Flip], until_us: int) -> tuple[list[Span], int]:
-    """Return when one subject was working, and since when it is known. Flips oldest first."""
-    found: list[Span] = []
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One subject: when it was working, when paused, and since when it is known."""
+
+    working: list[Span]
+    paused: list[Span]
+    known_us: int
+
+    def share(self, working: list[Span], days: int, until_us: int) -> Share:
+        """Return how much of the last days it worked; `working` may be less than its own."""
+        since_us = max(self.known_us, until_us - days * DAY_US)
+        known_us = max(0, until_us - since_us) - _within(self.paused, since_us, until_us)
+        return float(_within(working, since_us, until_us)), float(known_us)
+
+
+def life(flips: Iterable[Flip], until_us: int) -> Life:
+    """Return what the flips of one subject, oldest first, say of it."""
     ordered = list(flips)
-    for number, flip in enumerate(ordered):
-        ends_us = ordered[number + 1].at_us if number + 1 < len(ordered) else until_us
-        if flip.state in _WORKING and ends_us > flip.at_us:
-            found.append((flip.at_us, ends_us))
-    return found, ordered[0].at_us if ordered else until_us
+    ends = [*(flip.at_us for flip in ordered[1:]), until_us]
+    spans = [(flip.state, (flip.at_us, end)) for flip, end in zip(ordered, ends, strict=True)]
+    working = [span for state, span in spans if state in _WORKING and span[0] < span[1]]
+    paused = [span for state, span in spans if state is State.PAUSED and span[0] < span[1]]
+    return Life(working, paused, ordered[0].at_us)
+
+
+def _within(spans: list[Span], since_us: int, until_us: int) -> int:
+    return sum(max(0, min(ends, until_us) - max(begins, since_us)) for begins, ends in spans)
 
 
 def both(ours: list[Span], theirs: list[Span]) -> list[Span]:
@@ -41,12 +63,6 @@ def both(ours: list[Span], theirs: list[Span]) -> list[Span]:
     return found
 
 
-def share(working: list[Span], known_us: int, days: int, until_us: int) -> Share:
-    since_us = max(known_us, until_us - days * DAY_US)
-    worked = sum(max(0, min(ends, until_us) - max(begins, since_us)) for begins, ends in working)
-    return float(worked), float(max(0, until_us - since_us))
-
-
 def together(shares: Iterable[Share]) -> float | None:
     """Return the fraction over all of them; None: nothing is known of anybody."""
     worked, known = map(sum, zip(*shares, (0.0, 0.0), strict=True))
@@ -59,10 +75,10 @@ def by_subject(flips: Iterable[Flip], until_us: int) -> dict[tuple[str, str], tu
     for flip in flips:
         if flip.site:
             sorted_out.setdefault((flip.site, flip.camera), []).append(flip)
-    known = {subject: spans(some, until_us) for subject, some in sorted_out.items()}
+    lives = {subject: life(some, until_us) for subject, some in sorted_out.items()}
     found = {}
-    for (site, camera), (working, since_us) in known.items():
-        heard, _ = known.get((site, ""), (working, since_us))
-        used = both(working, heard) if camera else working
-        found[site, camera] = tuple(share(used, since_us, days, until_us) for days in DAYS)
+    for (site, camera), one in lives.items():
+        heard = lives.get((site, ""), one)
+        used = both(one.working, heard.working) if camera else one.working
+        found[site, camera] = tuple(one.share(used, days, until_us) for days in DAYS)
     return found

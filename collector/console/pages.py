@@ -206,7 +206,7 @@ def condition(report: AgentReport, now: datetime, state: str = "") -> str:
         return state
     if not state and (report.online is False or now - report.heard_at > SILENT_AFTER):
         return "silent"
-    if report.cameras_ok < len(report.heartbeat.cameras):
+    if report.cameras_at_fault:
         return "camera"
     return "ok"
 

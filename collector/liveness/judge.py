@@ -152,7 +152,9 @@ def judge_camera(
         return CameraStanding(steady), flips
     if state is not standing.next:
         return CameraStanding(steady, state), flips
-    after = steady.to(state, at_us)
+    # who pauses often is not unstable
+    is_wish = State.PAUSED in (state, steady.state)
+    after = Steady(state, state, steady.changes) if is_wish else steady.to(state, at_us)
     if after.shown is not steady.shown:
         flips.append(Flip(*subject, after.shown, cause, at_us))
     return CameraStanding(after), flips
@@ -160,6 +162,8 @@ def judge_camera(
 
 def camera_state(health: CameraHealth) -> State:
     """Its own word, unless the age of its newest frame says worse."""
+    if health.is_paused:
+        return State.PAUSED
     age_s = health.frame_age_s or 0.0
     if health.state is CameraState.DOWN or age_s > CAMERA_DOWN_S:
         return State.DOWN

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
 _LINES = 20  # of one message; the rest is counted
-_CLEAR = (State.UP, State.DEGRADED)
+_CLEAR = (State.UP, State.DEGRADED, State.PAUSED)
 
 
 class AlarmAddressInvalid(NeedsFixing):

@@ -138,3 +138,15 @@ def test_a_camera_is_believed_at_the_second_heartbeat_and_its_age_counts() -> No
         standing, new = judge_camera(("a", "gate"), standing, health(state, age_s), START + minute * MINUTE)
         flips += new
     assert [(flip.state, flip.cause) for flip in flips] == [(State.UP, ""), (State.DOWN, "down")]
+
+
+def test_who_pauses_a_camera_has_broken_nothing_however_often() -> None:
+    standing, flips = None, []
+    for minute in range(40):
+        cause = "paused-household" if minute // 2 % 2 else ""
+        state = CameraState.DOWN if cause else CameraState.OK
+        health = CameraHealth(camera="gate", state=state, cause=cause)
+        standing, new = judge_camera(("a", "gate"), standing, health, START + minute * MINUTE)
+        flips += new
+    assert {flip.state for flip in flips} == {State.UP, State.PAUSED}
+    assert {flip.cause for flip in flips if flip.state is State.PAUSED} == {"paused-household"}

@@ -33,5 +33,17 @@ def test_before_it_was_known_nothing_counts() -> None:
     assert together([]) is None
 
 
+def test_what_is_paused_counts_neither_way() -> None:
+    flips = [
+        flip("", State.UP, 90),
+        flip("cong", State.UP, 90),
+        flip("cong", State.PAUSED, 95),
+        flip("cong", State.DOWN, 98),
+    ]
+    found = by_subject(flips, 100 * DAY_US)
+    assert together([found["nha-ba", "cong"][0]]) == pytest.approx(2 / 4)  # of seven days three are paused
+    assert together([found["nha-ba", "cong"][1]]) == pytest.approx(5 / 7)
+
+
 def test_spans_meet() -> None:
     assert both([(0, 5), (7, 9)], [(3, 8)]) == [(3, 5), (7, 8)]
