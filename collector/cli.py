@@ -17,6 +17,7 @@ COMMANDS = (
     Command("agent", "collector.commands.agent", "help.collector.agent"),
     Command("command", "collector.commands.command", "help.collector.command"),
     Command("commands", "collector.commands.commands", "help.collector.commands"),
+    Command("config", "collector.commands.config", "help.collector.config"),
     Command("verify", "collector.commands.verify", "help.collector.verify"),
     Command("alarm", "collector.commands.alarm", "help.collector.alarm"),
 )

@@ -146,15 +146,20 @@ class Station:
 
     def command(self, *words: str) -> str:
         """Run `collector …` to its end and return what it printed; raises CalledProcessError."""
-        done = subprocess.run(
+        done = self.attempt(*words)
+        done.check_returncode()
+        return done.stdout
+
+    def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `collector …` to its end, whatever that is."""
+        return subprocess.run(
             [*COLLECTOR, *words],
             env=self._environment,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             timeout=60,
         )
-        return done.stdout
 
     def start(self) -> None:
         """Run `collector run` and wait until it says READY."""

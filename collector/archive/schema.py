@@ -94,6 +94,17 @@ STATION_MIGRATIONS: tuple[str, ...] = (
         received_us INTEGER NOT NULL    -- deleted seven days later
     ) STRICT;
     """,
+    # what is wished of a site's agent: collector.archive.configurations
+    """
+    CREATE TABLE configurations (
+        site        TEXT NOT NULL REFERENCES sites,
+        revision    INTEGER NOT NULL,
+        body        TEXT NOT NULL,      -- shared.configuration.Configuration
+        made_us     INTEGER NOT NULL,
+        made_by     TEXT NOT NULL,      -- an account of the console, or the machine's user
+        PRIMARY KEY (site, revision)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 ARCHIVE_MIGRATIONS: tuple[str, ...] = (

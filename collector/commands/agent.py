@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from collector.archive import flips as book
+from collector.archive.configurations import Configurations
 from collector.archive.folder import StationFolder
 from collector.archive.register import SiteUnknown
 from collector.archive.standing import Standing, standings
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
 from collector.commands.agents import as_json, percent, say_whole
+from collector.commands.config import in_words
 from collector.console.wording import ago, duration, gap, number, offset
 from shared.clock import SystemClock, moment
 from shared.localtime import shown
@@ -46,7 +48,10 @@ def agent(
         out.print_json(data=as_json(one, now) | {"flips": changes})
         return
     say_whole(folder, now)
-    for line in [*_site(one, now), *_cameras(one, now), *_box(one, now)]:
+    desired = Configurations(folder.open_station()).newest(site)
+    beat = one.report.heartbeat
+    wished = in_words(site, desired, beat.configuration if beat else None)
+    for line in [*_site(one, now), *_cameras(one, now), *_box(one, now), *(wished if desired else ())]:
         out.print(line, markup=False)
     for flip in flips[-_FLIPS:]:
         state = " · ".join(filter(None, (flip.camera, state_in_words(flip.state), why(flip.cause))))

@@ -68,10 +68,10 @@ def command(  # noqa: PLR0913, PLR0917 -- the words of one command line
 ) -> None:
     folder, now = StationFolder.existing(station), SystemClock().now()
     given = {"camera": camera, "case": case}
-    times = {name: localtime.read(text) for name, text in (("since", since), ("until", until)) if text}
+    times = {name: _moment(verb, name, text) for name, text in (("since", since), ("until", until)) if text}
     said = {name: value for name, value in given.items() if value} | times
     database = folder.open_station()
-    _check_site(Register(database), site)
+    check_site(Register(database), site)
     order = Command(
         id=uuid6.uuid7(), site=site, made_at=now, not_after=now + _VALID, errand=errand(verb, said)
     )
@@ -92,6 +92,13 @@ def errand(verb: str, said: Mapping[str, object]) -> Errand:
         raise CommandIncomplete(verb=verb, where=where, reason=fault["msg"]) from error
 
 
+def _moment(verb: str, name: str, typed: str) -> datetime:
+    try:
+        return localtime.read(typed)
+    except ValueError as error:
+        raise CommandIncomplete(verb=verb, where=f"--{name}", reason=error) from error
+
+
 def in_words(order: Order, now: datetime) -> str:
     """Return what became of a command, Vietnamese and English."""
     outcome = order.outcome(now)
@@ -104,7 +111,8 @@ def in_words(order: Order, now: datetime) -> str:
     return f"{words}: {both(f'reply.{why}') if f'reply.{why}' in catalogue() else why}"
 
 
-def _check_site(register: Register, site: str) -> None:
+def check_site(register: Register, site: str) -> None:
+    """Raises SiteUnknown, SiteNotEnrolled."""
     known = next((one for one in register.sites() if one.site == site), None)
     if known is None:
         raise SiteUnknown(site=site)

@@ -1,5 +1,7 @@
 """Which command goes out now? What is not answered is said again whenever its site comes back.
 
+Configurations lie with the broker, retained; they are laid there again on every new connection, for the
+broker may have been started anew.
 What to send is decided by `due`, which computes and does nothing else. Everything is on disk: who
 died in between says a command once more, and the agent knows which it has obeyed.
 """
@@ -14,12 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from collector.archive.configurations import Configurations
 from collector.archive.folder import StationFolder
 from collector.archive.orders import Order, Orders
 from collector.archive.reading import reading
 from shared.clock import Clock, moment
 from shared.signing import canonical
-from shared.topics import down_command
+from shared.topics import down_command, down_configuration
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,12 @@ SLOW_S = 5.0  # how long the broker on this machine may take
 class Line(Protocol):
     """How something reaches a site; the subscriber in the field."""
 
+    @property
+    def connection(self) -> int: ...
+
     def tell(self, topic: str, body: bytes, expiry_s: int, timeout_s: float) -> bool: ...
+
+    def lay(self, topic: str, body: bytes, timeout_s: float) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class Dispatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._cleaned_s = -CLEAN_S
+        self._laid = dict[str, int]()  # the revision that lies with the broker, by site
+        self._laid_on = 0  # the connection they were laid on
 
     def start(self) -> None:
         self._thread.start()
@@ -82,10 +92,11 @@ class Dispatch:
     def _run(self) -> None:
         try:
             database = self._folder.open_station()
-            orders = Orders(database)
+            orders, configurations = Orders(database), Configurations(database)
             while not self._stop.wait(LOOK_S):
                 try:
                     self._look(orders)
+                    self._lay(configurations)
                 except (OSError, sqlite3.Error) as error:
                     log.error("cannot send commands, trying again", extra={"cause": error})  # noqa: TRY400 -- a full disk needs no traceback
             database.close()
@@ -111,6 +122,21 @@ class Dispatch:
             site = present.get(command.site)
             orders.sent(command.id, site.session if site else None, now)
             log.info("command sent", extra={"site": command.site, "verb": command.errand.verb})
+
+    def _lay(self, configurations: Configurations) -> None:
+        if self._laid_on != self._line.connection:
+            self._laid_on = self._line.connection
+            self._laid.clear()
+        for desired in configurations.all():
+            wish = desired.wish
+            if self._laid.get(wish.site) == wish.revision:
+                continue
+            if self._stop.is_set() or not self._line.lay(
+                down_configuration(wish.site), canonical(wish), SLOW_S
+            ):
+                return
+            self._laid[wish.site] = wish.revision
+            log.info("configuration laid", extra={"site": wish.site, "revision": wish.revision})
 
     def _present(self) -> dict[str, Presence]:
         with reading(self._folder.archive_database) as archive:

@@ -76,7 +76,21 @@ class Subscriber:
             return False
         properties = Properties(PacketTypes.PUBLISH)
         properties.MessageExpiryInterval = expiry_s
-        said = self._client.publish(topic, body, qos=1, properties=properties)
+        return self._given(self._client.publish(topic, body, qos=1, properties=properties), timeout_s)
+
+    def lay(self, topic: str, body: bytes, timeout_s: float) -> bool:
+        """Leave something with the broker for a site to find, whenever it comes; True once it lies there."""
+        if not self.subscribed.is_set():
+            return False
+        return self._given(self._client.publish(topic, body, qos=1, retain=True), timeout_s)
+
+    @property
+    def connection(self) -> int:
+        """Which connection this is, counted from 1: what an earlier broker held may be gone."""
+        return self._connection
+
+    @staticmethod
+    def _given(said: mqtt.MQTTMessageInfo, timeout_s: float) -> bool:
         if said.rc != mqtt.MQTT_ERR_SUCCESS:
             return False
         said.wait_for_publish(timeout_s)
