@@ -1,4 +1,4 @@
-"""Which station does a command speak of? `--station`, or ANNINH_STATION, or where systemd puts it."""
+"""What do commands share? Which station is meant (`--station`, ANNINH_STATION, or where systemd puts it)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from collector.settings import DEFAULT_STATION
+from shared.errors import NeedsFixing
 from shared.texts import both
 
 StationOption = Annotated[
@@ -18,4 +19,10 @@ StationOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help=both("help.collector.json"))]
 
-__all__ = ["DEFAULT_STATION", "JsonOption", "StationOption"]
+__all__ = ["DEFAULT_STATION", "FolderUnwritable", "JsonOption", "StationOption"]
+
+
+class FolderUnwritable(NeedsFixing):
+    """Pictures were to be written where nothing can be."""
+
+    key = "folder-unwritable"

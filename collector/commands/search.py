@@ -17,10 +17,9 @@ from collector.archive.media import PictureUnreadableError
 from collector.archive.period import period
 from collector.archive.register import SiteUnknown
 from collector.archive.search import MAX_PAGE, Page, Question, Search, StoredEvent
-from collector.commands import DEFAULT_STATION, JsonOption, StationOption
+from collector.commands import DEFAULT_STATION, FolderUnwritable, JsonOption, StationOption
 from collector.console.wording import gap, number
 from shared.disk import write_atomically
-from shared.errors import NeedsFixing
 from shared.localtime import shown
 from shared.messages import Colour, Kind, Phase
 from shared.terminal import err, out, say
@@ -30,10 +29,6 @@ _TimeOption = Annotated[
     str, typer.Option(metavar="dd/MM/yyyy HH:mm", help=both("help.collector.search-time"))
 ]
 _KINDS, _COLOURS = " ".join(Kind), " ".join(Colour)
-
-
-class FolderUnwritable(NeedsFixing):
-    key = "folder-unwritable"
 
 
 def search(  # noqa: PLR0913, PLR0917 -- a command's options are its parameters
