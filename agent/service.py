@@ -79,6 +79,7 @@ class Agent:
         self._pauses = LivePauses(home)
         self._desired = self._load_desired()
         self._in_force = self._desired.in_force()
+        self._arrived = threading.Event()  # a frame worth a look, or another's sighting
         self._boot_told = False
         self._news: tuple[object, ...] = ()
         self._build_eyes()
@@ -98,7 +99,6 @@ class Agent:
         if not entries and not self._frigate:
             raise NoCameras
         self._detector = TimedDetector(open_detector(home, self._settings), clock)
-        self._arrived = threading.Event()
         around = Surroundings(
             home,
             self._settings,
