@@ -51,3 +51,9 @@ def test_no_service_that_hears_a_network_is_root(unit: Path) -> None:
 def test_root_alone_hears_no_network() -> None:
     service = settings(REPOSITORY / "systemd" / "anninh-agent-updater.service")["Service"]
     assert service["PrivateNetwork"] == "yes"
+
+
+def test_the_pages_cannot_read_what_makes_sites() -> None:
+    console = (REPOSITORY / "systemd" / "anninh-console.service").read_text()
+    hidden = {Path(path).name for path in re.findall(r"^InaccessiblePaths=-(\S+)", console, re.MULTILINE)}
+    assert {"ca", "collector.key"} <= hidden
