@@ -319,6 +319,10 @@ class Voice:
             self._said[message.id] = body, number | {"signature": sign(body, self.key)}
         return self._said[message.id]
 
+    def forget(self, message_id: UUID) -> None:
+        """It will not be asked for again."""
+        del self._said[message_id]
+
 
 class Box:
     """A site's MQTT connection, without an outbox: it says each thing once and notes the answers."""
@@ -416,10 +420,10 @@ JPEG = base64.b64decode(
 )
 
 
-def a_picture(number: int = 0) -> bytes:
+def a_picture(number: int = 0, of: bytes = JPEG) -> bytes:
     """A JPEG of its own for each number: a comment segment makes the bytes differ."""
     comment = f"picture {number}".encode()
-    return JPEG[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + JPEG[2:]
+    return of[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + of[2:]
 
 
 def an_event(site: str, **changed: Any) -> DetectionEvent:
