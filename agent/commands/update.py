@@ -9,12 +9,12 @@ import typer
 
 from agent import update as updates
 from agent.settings import home
-from agent.update.manifest import LONGEST_BYTES, UnreadableError, split
 from agent.update.runner import Places
 from agent.update.versions import Versions
 from shared.errors import FileUnreadable
 from shared.terminal import say
 from shared.texts import both
+from shared.update_manifest import LONGEST_BYTES, UnreadableError, split
 
 
 def update(package: Annotated[Path, typer.Argument(help=both("help.agent.update-package"))]) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from agent.update.manifest import Manifest, numbers
 from shared import waves
+from shared.update_manifest import Manifest, numbers
 
 PATIENCE_S = 300.0  # the station's word must come within this, else the old version returns
 MOST_LIVES = 3  # starts of the updater in one trial: a box that loses power again and again returns too

@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.update import manifest as manifests
 from agent.update.decide import Box, Trial, Verdict, judge, refusal
-from agent.update.manifest import Manifest, UnreadableError, numbers
 from agent.update.versions import Versions
+from shared import update_manifest as manifests
+from shared.update_manifest import Manifest, UnreadableError, numbers
 
 log = logging.getLogger("anninh-updater")
 

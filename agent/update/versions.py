@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.update.decide import Trial
-from agent.update.manifest import UnreadableError, numbers
+from shared.update_manifest import UnreadableError, numbers
 
 _TRIAL, _OUTCOME, _PACKAGED = "trial.json", "outcome.json", "packaged"
 

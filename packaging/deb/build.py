@@ -262,7 +262,7 @@ def _add_system_files(half: Half, stage: Path, update_key: Path | None) -> None:
         for file in (ROOT / "agent/update").glob("*.py"):
             shutil.copy(file, updater / "update")
         (updater.parent / "updater").write_text((HERE / "updater.in").read_text())
-        for name in ("__init__.py", "waves.py"):
+        for name in ("__init__.py", "update_manifest.py", "waves.py"):
             shutil.copy(ROOT / "shared" / name, _made(updater.parent / "shared"))
         if update_key:
             shutil.copy(update_key, stage / "usr/lib/anninh-agent/update-key.pem")

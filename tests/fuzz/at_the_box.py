@@ -28,13 +28,13 @@ from agent.detectors.manifest import FILE_NAME, Manifest, ModelIdentifies
 from agent.ledger import Ledger
 from agent.obey import Obedience
 from agent.settings import AgentSettings
-from agent.update import manifest as update_manifest
 from agent.uplink.enroll import AnswerNotUnderstood, check_certificate
 from agent.uplink.outbox import Outbox
 from agent.uplink.publisher import Line, Publisher
 from agent.uplink.stick import BundleNotOurs, read_bundle
 from agent.uplink.wire import Said
 from collector.intake.authority import Authority
+from shared import update_manifest
 from shared.commands import Command, TestFrame
 from shared.configuration import Configuration
 from shared.enrolment import Bundle, CertificateAnswer, HelloAnswer, SignedBundle

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.update.decide import MOST_LIVES, PATIENCE_S, Box, Trial, Verdict, judge, refusal
-from agent.update.manifest import Manifest, UnreadableError, numbers, parse, split
 from shared import waves
+from shared.update_manifest import Manifest, UnreadableError, numbers, parse, split
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 BOX = Box("nha-ong-ba", "anninh-agent", "arm64", "1.2.9", returns=0)

@@ -13,6 +13,8 @@ LONGEST_BYTES = 4096  # of both lines; ours are 400
 _VERSION = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST_BYTES = 1_000_000_000  # ten times what a version takes today
+# Where a station hands out what it has, by the package's own SHA-256: to its sites, over mutual TLS
+PACKAGE_PATH, SIGNED_PATH = "/update/v1/{sha256}/package", "/update/v1/{sha256}/signed"
 
 
 @dataclass(frozen=True, slots=True)
