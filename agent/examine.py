@@ -20,7 +20,6 @@ from agent.cameras import register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.health import KNOWN, Problem
-from agent.pauses import Whose
 from agent.settings import AgentSettings
 from agent.standing import Standing, standing
 from agent.uplink import identity
@@ -34,7 +33,6 @@ _RENEW_DAYS = 14  # a certificate lasts 90 days; two weeks are enough for one vi
 _DISK_LOW_MB = 500
 _CAMERA_CLOCK_OFF_S = 5.0  # more than a witness's watch; it is kept with every event anyway
 _REACH_S = 5.0
-_PAUSED = frozenset(whose.cause for whose in Whose)  # no fault: it is told apart, with its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ def _cameras(home: Path, heartbeat: Heartbeat | None, *, has_frigate: bool) -> l
         problems += [
             _camera_problem(camera.cause, camera.camera)
             for camera in heartbeat.cameras
-            if camera.state is not CameraState.OK and camera.cause and camera.cause not in _PAUSED
+            if camera.state is not CameraState.OK and camera.cause and not camera.is_paused
         ]
     return problems
 

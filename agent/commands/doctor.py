@@ -49,7 +49,7 @@ def _show(found: Examination) -> None:
         say("doctor.model", name=found.model.name, engine=found.model.engine, accuracy=_accuracy(found))
     if found.heartbeat:
         for camera in found.heartbeat.cameras:
-            state = text(f"camera-state.{camera.state}")
+            state = text(f"camera-state.{'paused' if camera.is_paused else camera.state}")
             say("doctor.camera", camera=camera.camera, state=state, fps=round(camera.fps, 1))
             if camera.decoding:
                 how, why = text(f"decoding.{camera.decoding}"), text(f"decoding-why.{camera.decoding_why}")
