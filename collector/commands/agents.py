@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.archive.folder import StationFolder
+from collector.archive.gaps import Hole
 from collector.archive.standing import CameraStanding, Standing, by_hamlet, standings, whole
 from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
@@ -141,18 +142,7 @@ def as_json(one: Standing, now: datetime) -> dict[str, Any]:
         "cameras": [_camera_as_json(camera) for camera in one.cameras],
         "outbox_waiting": beat.outbox_waiting if beat else None,
         "heartbeat": beat.model_dump(mode="json", exclude={"cameras"}) if beat else None,
-        "holes": [
-            {
-                "instance": hole.instance,
-                "reason": hole.reason,
-                "events": hole.events,
-                "thumbnails": hole.thumbnails,
-                "messages": hole.messages,
-                "since": hole.since.isoformat(),
-                "until": hole.until.isoformat(),
-            }
-            for hole in report.holes
-        ],
+        "holes": [_hole_as_json(hole) for hole in report.holes],
         "refusals": {
             refusal.reason: {
                 "count": refusal.count,
@@ -161,6 +151,18 @@ def as_json(one: Standing, now: datetime) -> dict[str, Any]:
             }
             for refusal in report.refusals
         },
+    }
+
+
+def _hole_as_json(hole: Hole) -> dict[str, Any]:
+    return {
+        "instance": hole.instance,
+        "reason": hole.reason,
+        "events": hole.events,
+        "thumbnails": hole.thumbnails,
+        "messages": hole.messages,
+        "since": hole.since.isoformat(),
+        "until": hole.until.isoformat(),
     }
 
 
