@@ -2,7 +2,7 @@
 
     python -m tests.packages.debian_root [--patience 300]
 
-Needs root, debootstrap and two minutes (the clean root and the packages are kept in `.build`). The
+Needs root, debootstrap and five minutes (the clean root and the packages are kept in `.build`). The
 station and the camera run outside, the packages' programs inside a chroot. No systemd runs in there:
 this program restarts the agent when `current` moves, as the updater asks systemd to.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -20,17 +19,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 from tests.conftest import REPOSITORY, VTEST
 from tests.e2e.street import CAMERA_USER
+from tests.packages.clean_debian import BUILD, OURS, Running, broken, build, clean_root, deb, keys
 from tests.station import Station
 
-BUILD = REPOSITORY / ".build" / "debs"
-CLEAN = BUILD / "debian-root.tar"
-OURS = "anninh-agent"
-_INCLUDED = "python3,openssl,adduser,util-linux,mosquitto,ca-certificates"
 _HOME = "var/lib/anninh-agent"
 _UPDATER = (
     "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, '/usr/lib/anninh-agent');"
@@ -39,146 +37,18 @@ _UPDATER = (
 )
 
 
-class Root:
-    """A Debian of its own in a folder; every command in it has its own mounts and processes."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def command(self, *words: str) -> list[str]:
-        inside = 'mount -t proc proc /proc; exec "$@"'
-        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-        return [*alone, "chroot", str(self.folder), "sh", "-c", inside, "sh", *words]
-
-    def run(self, *words: str, typed: str = "", fine: tuple[int, ...] = (0,)) -> str:
-        environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "DEBIAN_FRONTEND": "noninteractive",
-            "LC_ALL": "C.UTF-8",
-        }
-        done = subprocess.run(
-            self.command(*words),
-            input=typed,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode in fine, f"{words} → {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
-
-    def install(self, deb: Path) -> str:
-        shutil.copy(deb, self.folder / "tmp")
-        try:
-            return self.run("apt-get", "install", "-y", "-q", "--no-install-recommends", f"/tmp/{deb.name}")
-        finally:
-            (self.folder / "tmp" / deb.name).unlink()
-
-    @property
-    def current(self) -> str:
-        link = self.folder / "opt" / OURS / "current"
-        return str(link.readlink()) if link.is_symlink() else ""
-
-
-class Running:
-    """The agent as systemd would keep it: started again when it ends, and when `current` moves."""
-
-    def __init__(self, root: Root) -> None:
-        self._root = root
-        self._process: subprocess.Popen[bytes] | None = None
-        self._version = ""
-
-    def tend(self) -> None:
-        if self._process and (self._process.poll() is not None or self._root.current != self._version):
-            self.stop()
-        if self._process is None and self._root.current:
-            self._version = self._root.current
-            with (BUILD / "agent.log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._root.command("/usr/bin/anninh-agent", "run"),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-
-    def stop(self) -> None:
-        if self._process:
-            with suppress(ProcessLookupError):  # ended by itself: the broken version does
-                os.killpg(self._process.pid, signal.SIGKILL)  # its own session: unshare and the agent within
-            self._process.wait(30)
-            self._process = None
-
-
-def clean_root(folder: Path) -> Root:
-    """A minimal Debian 12, from a tar after the first time."""
-    if not CLEAN.exists():
-        sources = Path("/etc/apt/sources.list.d/debian.sources")
-        found = re.search(r"^URIs:\s*(\S+)", sources.read_text(), re.MULTILINE) if sources.exists() else None
-        mirror = found[1] if found else "http://deb.debian.org/debian"
-        making = Path(tempfile.mkdtemp(dir=BUILD))
-        command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", "bookworm", making, mirror]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["tar", "-cf", CLEAN.with_suffix(".new"), "-C", making, "."], check=True)
-        CLEAN.with_suffix(".new").rename(CLEAN)
-        shutil.rmtree(making)
-    folder.mkdir()
-    subprocess.run(["tar", "-xf", CLEAN, "-C", folder], check=True)
-    folder.chmod(0o755)  # the tar has the mode of a temporary folder
-    (folder / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    return Root(folder)
-
-
-def build(version: str, key: Path, *only: str) -> None:
-    chosen = [word for name in only for word in ("--only", f"{name}:amd64")]
-    command = ["packaging/debs", "--quick", "--version", version, "--update-key", key, *chosen]
-    subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-
-
-def deb(version: str, half: str = "agent") -> Path:
-    return BUILD / "out" / f"anninh-{half}_{version}_amd64.deb"
-
-
-def broken(good: Path, version: str) -> Path:
-    """The same package under a higher version, whose agent ends as soon as it starts."""
-    folder = Path(tempfile.mkdtemp(dir=BUILD))
-    subprocess.run(["dpkg-deb", "-R", good, folder], check=True)
-    before = good.name.split("_")[1]
-    home = folder / "opt" / OURS
-    (home / before).rename(home / version)
-    (home / version / "version").write_text(f"{version}\n")
-    (home / version / "bin" / "agent").write_text("#!/bin/sh\nexit 1\n")
-    for file in (folder / "DEBIAN").iterdir():
-        file.write_text(file.read_text().replace(before, version))
-    made = deb(version)
-    subprocess.run(["dpkg-deb", "-Znone", "-b", folder, made], check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(folder)
-    return made
-
-
-def keys(folder: Path) -> tuple[Path, Path]:
-    private, public = folder / "key.pem", folder / "update.pem"
-    subprocess.run(
-        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private], check=True
-    )
-    subprocess.run(
-        ["openssl", "ec", "-in", private, "-pubout", "-out", public], check=True, capture_output=True
-    )
-    return private, public
-
-
 class Rehearsal:
     """The steps in their order; each says what it proved."""
 
     def __init__(self, folder: Path, patience_s: float, *, reuse: bool) -> None:
         self.folder, self._patience_s = folder, patience_s
+        self._done: list[tuple[str, float]] = []
         self._private, public = keys(folder)
         self._stranger, _ = keys(Path(tempfile.mkdtemp(dir=folder)))
         self._began_s = time.monotonic()
         for version, halves in {
             "0.9.0": ("agent", "collector"),
-            "0.9.1": ("agent",),
+            "0.9.1": ("agent", "collector"),
             "0.9.3": ("agent",),
         }.items():
             if not reuse:
@@ -193,8 +63,17 @@ class Rehearsal:
         self.say("clean Debian")
 
     def say(self, what: str) -> None:
-        print(f"✓ {what} ({time.monotonic() - self._began_s:.1f} s)", flush=True)
+        took_s = time.monotonic() - self._began_s
+        self._done.append((what, took_s))
+        print(f"✓ {what} ({took_s:.1f} s)", flush=True)
         self._began_s = time.monotonic()
+
+    def print_table(self) -> None:
+        table = Table("step", "s", box=None)
+        for what, took_s in self._done:
+            table.add_row(what, f"{took_s:.1f}")
+        table.add_row("all", f"{sum(took_s for _, took_s in self._done):.1f}")
+        Console(width=110).print(table)
 
     def install_and_enrol(self, station: Station, camera: dict[str, object], password: str) -> None:
         self.root.install(deb("0.9.0"))
@@ -318,20 +197,38 @@ class Rehearsal:
 
     def collector(self) -> None:
         self.root.install(deb("0.9.0", "collector"))
-        self.root.run(
-            "anninh-collector",
-            "init",
-            "--host",
-            "localhost",
-            "--bind",
-            "127.0.0.1",
-            "--broker-port",
-            "18883",
-            "--enrolment-port",
-            "18443",
-            "--console-port",
-            "18444",
-        )
+        ports = {"broker": 18883, "enrolment": 18443, "console": 18444}
+        given = [word for name, port in ports.items() for word in (f"--{name}-port", str(port))]
+        self.root.run("anninh-collector", "init", "--host", "localhost", "--bind", "127.0.0.1", *given)
+        self._station_runs("site", "add", "nha-ba-tu")
+        self.say("collector: installed, station made, READY")
+        self.root.install(deb("0.9.1", "collector"))
+        assert (self.root.folder / "opt/anninh-collector/current").readlink() == Path("0.9.1")
+        assert not (self.root.folder / "opt/anninh-collector/0.9.0").exists()
+        assert "nha-ba-tu" in self._station_runs("site", "list")
+        self.say("collector: upgraded, READY again, its sites are there")
+
+    def collector_leaves(self) -> None:
+        kept = self.root.folder / "var/lib/anninh-collector/station/station.db"
+        self.root.run("apt-get", "remove", "-y", "-q", "anninh-collector")
+        assert kept.exists()
+        said = self.root.run("apt-get", "purge", "-y", "-q", "anninh-collector")
+        assert kept.exists()
+        assert "rm -r /var/lib/anninh-collector" in said
+        self.root.install(deb("0.9.1", "collector"))
+        assert "nha-ba-tu" in self._station_runs("site", "list")
+        self.say("collector: removed and purged, the archive kept; installed again, it runs")
+        word = self.root.folder / "etc/anninh-collector/purge-archive"
+        word.parent.mkdir()
+        word.touch()
+        self.root.run("apt-get", "purge", "-y", "-q", "anninh-collector")
+        left = [path for path in self._files() if "anninh-collector" in path]
+        assert not left, left
+        assert "anninh-collector" not in (self.root.folder / "etc/passwd").read_text()
+        self.say("collector: purged with the word for it: nothing is left")
+
+    def _station_runs(self, *command: str) -> str:
+        """Run the station until it is READY, and one command against it."""
         station = subprocess.Popen(
             self.root.command("/usr/bin/anninh-collector", "run"),
             stdout=subprocess.PIPE,
@@ -345,16 +242,10 @@ class Rehearsal:
                 line = station.stdout.readline().decode()
                 assert line, heard
                 heard += line
-            self.root.run("anninh-collector", "site", "add", "nha-ba-tu")
+            return self.root.run("anninh-collector", *command)
         finally:
             os.killpg(station.pid, signal.SIGKILL)
             station.wait(30)
-        self.root.run("apt-get", "remove", "-y", "-q", "anninh-collector")
-        assert (self.root.folder / "var/lib/anninh-collector/station/station.db").exists()
-        self.root.run("apt-get", "purge", "-y", "-q", "anninh-collector")
-        left = [path for path in self._files() if "anninh-collector" in path]
-        assert not left, left
-        self.say("collector: installed, station made and READY, removed (archive kept), purged")
 
     def _files(self) -> list[str]:
         """Everything of this Debian but what dpkg and apt write of anybody."""
@@ -398,6 +289,8 @@ def main() -> None:
     )
     parser.add_argument("--reuse", action="store_true", help="packages of the run before")
     options = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        sys.exit("skipped: needs root and debootstrap (Debian)")
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "agent.log").write_bytes(b"")
     with tempfile.TemporaryDirectory(dir=BUILD) as name:
@@ -414,6 +307,8 @@ def main() -> None:
                 rehearsal.update(station)
                 rehearsal.remove_and_purge()
             rehearsal.collector()
+            rehearsal.collector_leaves()
+            rehearsal.print_table()
         finally:
             rehearsal.agent.stop()
             camera.terminate()
