@@ -127,6 +127,9 @@ class Subscriber:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        # With this set, paho writes in its own thread only. Without, whoever confirms or acknowledges writes
+        # too, and two threads in one TLS connection break it: "bad record mac", under load, for all sites.
+        client.on_socket_register_write = lambda *_: None
         return client
 
     def _on_connect(self, client: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
