@@ -1,0 +1,192 @@
+"""What of the bare broker's rate is left when nothing may be lost? Alternating rounds, the median of each.
+
+Run: python -m tests.bench.uplink.rate [--rounds 5] [--events 8000] [--json FILE].
+Raw: own lean senders -> mosquitto -> own lean taker, QoS 1. Durable: rows of real outboxes -> the agent's
+publisher -> the same mosquitto -> the real collector: checked, committed, acknowledged -> deleted from the
+outbox. Same bytes and properties, TLS with client certificates, the same broker configuration, the same
+number of senders; each a process. A rate is that between the 10th and the 90th hundredth of the messages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from agent.uplink import identity
+from collector.archive.folder import StationFolder
+from shared.identity import COLLECTOR
+from tests.bench.fleet import papers as fleet_papers
+from tests.bench.fleet.gauge import Reading
+from tests.station import Papers, Station, wait_until
+
+SENDERS = 4
+WINDOW_KB = {"500 B": 64, "30 kB": 512}  # the default; and for 30 kB what fifteen boxes of 3,000 have open
+GOALS = {"500 B": 0.40, "30 kB": 0.25}
+CPU_GOAL = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Of one run; processor time in microseconds per event, an event being one message or a pair."""
+
+    rate: float
+    broker_us: float
+    collector_us: float
+    sender_us: float
+
+
+class Bench:
+    """One station, its senders, and both ways to use them."""
+
+    def __init__(self, folder: Path, events: int) -> None:
+        folder.mkdir()
+        self._folder, self._events = folder, events
+        self._station = Station(folder / "station", start=False)
+        names = [f"nha-{number}" for number in range(SENDERS)]
+        self._papers = fleet_papers.issue(self._station.folder, names, folder / "papers")
+        self._station.start()  # it writes the broker's configuration
+        self._station.stop()
+        self._round = 0
+
+    def raw(self, *, pictures: bool) -> Round:
+        place = StationFolder(self._station.folder)
+        broker = subprocess.Popen(["mosquitto", "-c", str(place.broker_configuration)])
+        try:
+            wait_until(place.broker_pid.exists)
+            time.sleep(0.3)
+            taker = Papers(COLLECTOR, place.collector_certificate, place.collector_key, place.ca_certificate)
+            share = self._events // SENDERS * (2 if pictures else 1)
+            ends = [self._raw("take", taker, share * SENDERS, pictures=pictures)]
+            ends += [self._raw("send", each, share, pictures=pictures) for each in self._papers]
+            before = Reading.of(broker.pid)
+            told = _told(ends)
+            broker_s = Reading.of(broker.pid).cpu_s - before.cpu_s
+        finally:
+            broker.terminate()
+            broker.wait(10)
+            place.broker_pid.unlink(missing_ok=True)
+        return self._result(told[:1], broker_s, told[0]["cpu_s"], sum(each["cpu_s"] for each in told[1:]))
+
+    def durable(self, *, pictures: bool) -> Round:
+        self._round += 1
+        window_kb = WINDOW_KB["30 kB" if pictures else "500 B"]
+        self._station.start()
+        try:
+            ends = [self._source(each, window_kb, pictures=pictures) for each in self._papers]
+            pids = self._station.broker_pid(), self._station.pid
+            for end in ends:
+                _await_ready(end)
+            before = [Reading.of(pid).cpu_s for pid in pids]
+            told = _told(ends, ready=True)
+            used = [Reading.of(pid).cpu_s - then for pid, then in zip(pids, before, strict=True)]
+        finally:
+            self._station.stop()
+        return self._result(told, *used, sum(each["cpu_s"] for each in told))
+
+    def _result(self, told: Sequence[dict], broker_s: float, collector_s: float, sender_s: float) -> Round:
+        gone = sorted((at, count) for each in told for at, count in each["gone"])
+        per = 1e6 / self._events
+        rate = _middle(gone) * self._events / sum(count for _, count in gone)
+        return Round(rate, broker_s * per, collector_s * per, sender_s * per)
+
+    def _raw(self, role: str, one: Papers, count: int, *, pictures: bool) -> subprocess.Popen[str]:
+        facts = (self._station.broker_port, one.ca, one.certificate, one.key, one.site, count, int(pictures))
+        return _process("raw", role, *facts)
+
+    def _source(self, one: Papers, window_kb: int, *, pictures: bool) -> subprocess.Popen[str]:
+        home = self._folder / f"home-{self._round}-{one.site}"
+        home.mkdir()
+        texts = one.key.read_bytes(), one.certificate.read_text(), one.ca.read_text()
+        identity.save(home, identity.Papers(one.site, "localhost", self._station.broker_port, *texts))
+        return _process("source", home, self._events // SENDERS, int(pictures), window_kb)
+
+
+def _process(module: str, *words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"tests.bench.uplink.{module}", *map(str, words)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _await_ready(end: subprocess.Popen[str]) -> None:
+    assert end.stdout
+    assert end.stdout.readline() == "READY\n", "an end did not start"
+
+
+def _told(ends: Sequence[subprocess.Popen[str]], *, ready: bool = False) -> list[dict]:
+    """Let all begin at once, and return what each has to say in the end."""
+    for end in ends:
+        if not ready:
+            _await_ready(end)
+    for end in ends:
+        assert end.stdin
+        end.stdin.write("go\n")
+        end.stdin.flush()
+    told = [json.loads(end.stdout.readline()) for end in ends if end.stdout]
+    for end in ends:
+        end.communicate(timeout=30)
+    return told
+
+
+def _middle(gone: Sequence[tuple[float, int]]) -> float:
+    """Return the messages a second between the 10th and the 90th hundredth of them."""
+    total, so_far, marks = sum(count for _, count in gone), 0, []
+    for at, count in gone:
+        so_far += count
+        if (not marks and so_far >= total * 0.1) or (len(marks) == 1 and so_far >= total * 0.9):
+            marks.append((at, so_far))
+    (first, before), (last, after) = marks
+    return (after - before) / (last - first)
+
+
+def compared(name: str, raw: Sequence[Round], durable: Sequence[Round]) -> dict[str, object]:
+    def median(rounds: Sequence[Round], what: str) -> float:
+        return statistics.median(getattr(each, what) for each in rounds)
+
+    ratio = median(durable, "rate") / median(raw, "rate")
+    against_raw = median(durable, "collector_us") / median(raw, "broker_us")
+    against_same = median(durable, "collector_us") / median(durable, "broker_us")
+    us = {what: median(durable, f"{what}_us") for what in ("broker", "collector", "sender")}
+    print(
+        f"{name}: raw {median(raw, 'rate'):7.0f}/s  durable {median(durable, 'rate'):7.0f}/s"
+        f"  ratio {ratio:.2f} (goal {GOALS[name]})\n"
+        f"  processor µs per event: raw broker {median(raw, 'broker_us'):.0f},"
+        f" taker {median(raw, 'collector_us'):.0f}, senders {median(raw, 'sender_us'):.0f};"
+        f" durable broker {us['broker']:.0f}, collector {us['collector']:.0f}, agents {us['sender']:.0f}\n"
+        f"  collector / broker: {against_same:.1f} in the same run, {against_raw:.1f} to the raw one"
+        f" (goal {CPU_GOAL})",
+        flush=True,
+    )
+    rounds = {"raw": [asdict(each) for each in raw], "durable": [asdict(each) for each in durable]}
+    return {"size": name, "ratio": ratio, "cpu_ratio": against_same, "cpu_ratio_raw": against_raw} | rounds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--events", type=int, default=8000)
+    parser.add_argument("--sizes", nargs="+", default=list(GOALS), choices=list(GOALS))
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in asked.sizes:
+            pictures = name == "30 kB"
+            bench = Bench(Path(folder) / name.replace(" ", ""), asked.events // (4 if pictures else 1))
+            raw, durable = [], []
+            for _ in range(asked.rounds):
+                raw.append(bench.raw(pictures=pictures))
+                durable.append(bench.durable(pictures=pictures))
+            found.append(compared(name, raw, durable))
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
