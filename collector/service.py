@@ -55,7 +55,7 @@ class Service:
         self._committer = Committer(
             folder, self._inbox, self._subscriber, clock, Terms(settings.clock_suspect_s, settings.wishes)
         )
-        listening = self._subscriber.subscribed.is_set
+        listening = self._subscriber.listening.is_set
         self._watcher = Watcher(folder, map(target_name, settings.alarms), clock, listening)
         self._metrics: metrics.MetricsServer | None = None
         self._sender = Sender(folder, settings.name, settings.alarms, clock)
@@ -96,7 +96,7 @@ class Service:
             if dead:
                 log.critical("a part died", extra={"parts": ",".join(dead)})
                 return False
-            if not is_ready and self._subscriber.subscribed.is_set():
+            if not is_ready and self._subscriber.listening.is_set():
                 is_ready = True
                 self._announce()
             if self._clock.monotonic() - self._committer.mark_s < STUCK_S:

@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 from uuid import UUID
@@ -53,7 +54,7 @@ class Wire(Protocol):
     """How the committer answers; the subscriber in the field."""
 
     def acknowledge(self, site: str, acknowledgement: Acknowledgement) -> None: ...
-    def confirm(self, letter: Letter) -> None: ...
+    def confirm(self, letters: Iterable[Letter]) -> None: ...
     def keeping(self, *, is_keeping: bool) -> None: ...
 
 
@@ -130,8 +131,7 @@ class Committer:
                 stored=tuple(answers.stored.get(site, ())), refused=answers.refused.get(site, {})
             )
             self._wire.acknowledge(site, word)
-        for letter in batch:
-            self._wire.confirm(letter)
+        self._wire.confirm(batch)
 
 
 class _Desk:

@@ -15,11 +15,10 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A delivery and how to confirm it to the broker: packet id, quality, and which connection it came by."""
+    """A delivery and how to confirm it to the broker: packet id, and which connection it came by."""
 
     delivery: Delivery
-    mid: int
-    qos: int
+    packet_id: int  # 0: of QoS 0, nothing to confirm
     connection: int
 
 

@@ -30,8 +30,9 @@ from shared.messages import (
     Phase,
     Thumbnail,
 )
+from shared.mqtt5 import Greeting, Will, properties
 from shared.topics import COLLECTOR_STATE, Channel, down_ack, down_command, down_configuration, up
-from tests.bench.fleet.mqtt5 import Connection, Greeting, Will, opened, properties
+from tests.bench.fleet.mqtt5 import Connection, opened
 from tests.station import Papers, Voice, a_heartbeat, a_picture, an_event
 
 WINDOW_BYTES = 64 * 1024  # agent.settings.window_kb
@@ -177,7 +178,7 @@ class House:
         }
         heartbeat = a_heartbeat(self.site, now).model_copy(update=facts)
         body = heartbeat.model_dump_json(exclude_none=True).encode()
-        self._connection.publish(up(self.site, Channel.HEARTBEAT), body, b"\x02\x00\x00\x00\xb4", qos=0)
+        self._connection.publish(up(self.site, Channel.HEARTBEAT), body, properties(expiry_s=180), qos=0)
 
     def tend(self, now_s: float) -> None:
         """Take back what got no answer in time; keep the connection alive."""

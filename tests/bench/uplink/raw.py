@@ -17,9 +17,10 @@ from pathlib import Path
 
 import uuid6
 
+from shared.mqtt5 import Greeting, properties
 from shared.topics import ALL_UP, Channel, up
 from tests.bench.fleet import pictures
-from tests.bench.fleet.mqtt5 import Connection, Greeting, opened, properties
+from tests.bench.fleet.mqtt5 import Connection, opened
 from tests.station import Papers, Voice, a_picture, an_event, announced
 
 WINDOW = 50  # messages; as in the measurement the goal was set by

@@ -10,7 +10,7 @@ from collector.intake.ingest import Delivery
 
 
 def letter(size: int = 1) -> Letter:
-    return Letter(Delivery("t", b"x" * size, datetime(2026, 11, 23, tzinfo=UTC)), 1, 1, 1)
+    return Letter(Delivery("t", b"x" * size, datetime(2026, 11, 23, tzinfo=UTC)), 1, 1)
 
 
 def test_a_full_inbox_turns_away_by_count_and_by_bytes_until_emptied() -> None:
