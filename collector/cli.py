@@ -18,6 +18,7 @@ COMMANDS = (
     Command("command", "collector.commands.command", "help.collector.command"),
     Command("commands", "collector.commands.commands", "help.collector.commands"),
     Command("config", "collector.commands.config", "help.collector.config"),
+    Command("shelf", "collector.commands.shelf", "help.collector.shelf"),
     Command("verify", "collector.commands.verify", "help.collector.verify"),
     Command("alarm", "collector.commands.alarm", "help.collector.alarm"),
 )

@@ -289,6 +289,7 @@ class Heartbeat(BaseModel):
     sent_at: Utc
     boot_id: Annotated[str, StringConstraints(max_length=64)]
     agent_version: Annotated[str, StringConstraints(max_length=32)]
+    architecture: Annotated[str, StringConstraints(max_length=16)] = ""  # as Debian says it
     uptime_s: Annotated[float, Field(ge=0)]
     clock_quality: ClockQuality
     outbox_waiting: Annotated[int, Field(ge=0)]

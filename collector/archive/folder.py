@@ -109,6 +109,10 @@ class StationFolder:
         return self.broker / "crl.pem"
 
     @property
+    def shelf(self) -> Path:
+        return self.root / "shelf"
+
+    @property
     def run_lock(self) -> Path:
         return self.root / "run.lock"
 

@@ -57,6 +57,10 @@ class Orders:
             return self._orders("1 ORDER BY made_us DESC LIMIT ?", limit)
         return self._orders("site = ? ORDER BY made_us DESC LIMIT ?", site, limit)
 
+    def updates(self, version: str) -> list[Order]:
+        """Return who was told to take this version, the first told first."""
+        return self._orders("json_extract(body, '$.errand.version') = ? ORDER BY made_us", version)
+
     def one(self, command: UUID) -> Order | None:
         return next(iter(self._orders("id = ?", command.bytes)), None)
 

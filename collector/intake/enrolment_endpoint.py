@@ -36,6 +36,7 @@ from collector.intake.authority import Authority, common_name
 from collector.intake.broker import write_access
 from collector.intake.eviction import evict
 from collector.intake.listening import listen
+from collector.intake.shelf_endpoint import ShelfEndpoint
 from collector.settings import StationSettings
 from shared.clock import Clock
 from shared.enrolment import (
@@ -131,6 +132,7 @@ class EnrolmentEndpoint:
     ) -> None:
         self._folder, self._settings, self._authority, self._clock = folder, settings, authority, clock
         self._limit = AddressLimit(clock.monotonic)
+        self._shelf = ShelfEndpoint(folder, clock, self._note)
         self._server = uvicorn.Server(self._configuration())
         self._thread: threading.Thread | None = None
         self.denied = DenialBook(folder)
@@ -183,6 +185,7 @@ class EnrolmentEndpoint:
                 Route(HELLO_PATH, self._hello, methods=["POST"]),
                 Route(CERTIFICATE_PATH, self._certificate, methods=["POST"]),
                 Route(RENEW_PATH, self._renewal, methods=["POST"]),
+                *self._shelf.routes(),
             ]
         )
 
