@@ -70,6 +70,13 @@ KNOWN: dict[str, Severity] = {
     "power-throttled": Severity.PASSING,
     "too-hot": Severity.PASSING,
     "memory-growing": Severity.PASSING,
+    "update-coming": Severity.FINE,
+    "update-unreachable": Severity.PASSING,
+    "update-no-room": Severity.BROKEN,
+    "update-not-there": Severity.BROKEN,
+    "update-damaged": Severity.BROKEN,
+    "update-refused": Severity.BROKEN,
+    "update-returned": Severity.BROKEN,
     "not-running": Severity.BROKEN,
 }
 

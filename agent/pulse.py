@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -20,6 +21,8 @@ from shared.messages import CameraHealth, ClockQuality, ConfigurationReport, Hea
 
 log = logging.getLogger(__name__)
 
+_DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}  # the kernel's word → the packages'
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
@@ -32,6 +35,7 @@ class Condition:
     cameras: tuple[CameraHealth, ...]
     configuration: ConfigurationReport
     paused_by_household: bool
+    update: tuple[str, ...] = ()  # how it goes with a version that is to come
 
 
 @dataclass(slots=True)
@@ -61,13 +65,14 @@ class Pulse:
             sent_at=now,
             boot_id=self.boot_id,
             agent_version=version("anninh"),
+            architecture=_DEBIAN.get(platform.machine(), platform.machine()),
             uptime_s=round(now_s - self._started_s, 1),
             clock_quality=ClockQuality.SYNCED if is_synchronised() else ClockQuality.UNSYNCED,
             detector=condition.detector,
             detect_p50_ms=p50_ms and round(p50_ms, 1),
             frames_skipped=condition.frames_skipped,
             memory_growth_mb_h=growth_mb_h,
-            causes=body.causes(growth_mb_h),
+            causes=(*body.causes(growth_mb_h), *condition.update),
             cameras=condition.cameras,
             configuration=condition.configuration,
             paused_by_household=condition.paused_by_household,

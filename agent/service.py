@@ -32,6 +32,7 @@ from agent.still_store import StillStore
 from agent.supervisor import Watched as WatchedThread
 from agent.supervisor import late
 from agent.update.runner import Places
+from agent.updates import Updates
 from agent.uplink import identity
 from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
@@ -87,6 +88,7 @@ class Agent:
         self._watch = self._build_watch()
         self._orders = self._build_orders()
         self._trial = Trial(home, version("anninh"), self._outbox, self._clock, Places())
+        self._updates = Updates(home, self._identity)
         before = newest_heartbeat(home)
         self._saw_before = before and any(camera.state is CameraState.OK for camera in before.cameras)
         self._heed_pauses()
@@ -275,12 +277,14 @@ class Agent:
             ),
             configuration=self._desired.report,
             paused_by_household=self._pauses.by_household(self._clock.now()),
+            update=self._updates.causes(),
         )
 
     def _start(self) -> None:
         self._publisher.start()
         self._orders.start()
         self._renewal.start()
+        self._updates.start()
         self._watch.start()
         for camera in self._cameras:
             camera.start()
@@ -307,6 +311,7 @@ class Agent:
         self._watch.stop()
         self._orders.stop()
         self._renewal.stop()
+        self._updates.stop()
         self._publisher.stop()
         self._outbox.close()
 

@@ -90,6 +90,10 @@ class Versions:
         counted = self._read(_OUTCOME).get("returns")
         return int(counted.get(version, 0)) if isinstance(counted, dict) else 0
 
+    def result(self) -> str:
+        """Return how the newest attempt went, as `note` was told; empty where there was none."""
+        return str(self._read(_OUTCOME).get("result", ""))
+
     def note(self, version: str, result: str) -> None:
         """Say how it went: `agent doctor` and the station may read it."""
         counted = self._read(_OUTCOME).get("returns")
