@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agent import holds, pauses
@@ -27,6 +28,7 @@ from shared.commands import (
     HoldFootage,
     Outcome,
     Pause,
+    ReleaseFootage,
     RestartCamera,
     Resume,
     TestFrame,
@@ -64,7 +66,10 @@ class Errands:
 
     def do(self, errand: Errand) -> Done:
         named = getattr(errand, "camera", None)
-        if named is not None and named not in self._house.everybody:
+        is_here = named is None or named in self._house.everybody
+        if not is_here and not isinstance(
+            errand, ReleaseFootage
+        ):  # what a camera of the past saw can be let go
             return Done(Outcome.REFUSED, "unknown-camera")
         match errand:
             case RestartCamera():
@@ -72,7 +77,9 @@ class Errands:
             case TestFrame():
                 done = self._test_frame(errand.camera)
             case HoldFootage():
-                done = self._hold(errand)
+                done = self._hold(partial(holds.add, self._house.home, errand))
+            case ReleaseFootage():
+                done = self._hold(partial(holds.remove, self._house.home, errand.camera, errand.case))
             case Update():
                 wish.ask(self._house.home, errand)
                 done = Done()
@@ -124,11 +131,11 @@ class Errands:
         )
         return Done(picture=picture, jpeg=jpeg)
 
-    def _hold(self, hold: HoldFootage) -> Done:
+    def _hold(self, change: Callable[[], Iterable[HoldFootage]]) -> Done:
         try:
-            kept = holds.add(self._house.home, hold)
+            kept = change()
         except AnninhError as error:
-            log.warning("hold not kept", extra={"reason": error})
+            log.warning("holds not changed", extra={"reason": error})
             return Done(Outcome.FAILED, error.key)
         self._house.keep((one.camera, one.since, one.until) for one in kept)
         return Done()

@@ -37,3 +37,12 @@ def add(home: Path, hold: HoldFootage) -> tuple[HoldFootage, ...]:
     after = known if hold in known else (*known, hold)[-_MOST:]
     write_atomically(home / FILE, _Holds(holds=after).model_dump_json().encode())
     return after
+
+
+def remove(home: Path, camera: str, case: str) -> tuple[HoldFootage, ...]:
+    """Let go what this camera holds for this case; nothing is no fault. Raises FileUnreadable."""
+    known = load(home)
+    after = tuple(hold for hold in known if (hold.camera, hold.case) != (camera, case))
+    if after != known:
+        write_atomically(home / FILE, _Holds(holds=after).model_dump_json().encode())
+    return after

@@ -59,6 +59,14 @@ class HoldFootage(_Errand):
         return self
 
 
+class ReleaseFootage(_Errand):
+    """This case needs that camera's footage no longer: the household may let it go."""
+
+    verb: Literal["release-footage"] = "release-footage"
+    camera: CameraName
+    case: Annotated[str, StringConstraints(min_length=3, max_length=80)]
+
+
 class Update(_Errand):
     """Fetch this version from the station and try it; the agent checks who signed it."""
 
@@ -84,7 +92,8 @@ class Resume(_Errand):
 
 
 Errand = Annotated[
-    RestartCamera | TestFrame | HoldFootage | Update | Pause | Resume, Field(discriminator="verb")
+    RestartCamera | TestFrame | HoldFootage | ReleaseFootage | Update | Pause | Resume,
+    Field(discriminator="verb"),
 ]
 
 

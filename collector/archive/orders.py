@@ -38,10 +38,11 @@ class Orders:
         self._database = database
 
     def give(self, command: Command, by: str) -> None:
+        """Keep it; a form that is sent twice gives its command once."""
         with self._database.atomic():
             self._database.execute(
                 "INSERT INTO commands (id, site, body, made_us, not_after_us, made_by)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (
                     command.id.bytes, command.site, command.model_dump_json(),
                     microseconds(command.made_at), microseconds(command.not_after), by,
@@ -56,6 +57,11 @@ class Orders:
         if site is None:
             return self._orders("1 ORDER BY made_us DESC LIMIT ?", limit)
         return self._orders("site = ? ORDER BY made_us DESC LIMIT ?", site, limit)
+
+    def about_footage(self, site: str | None) -> list[Order]:
+        """Return what was ever held or let go, at one site or at all; no camera's minutes are forgotten."""
+        asked = "json_extract(body, '$.errand.verb') IN ('hold-footage', 'release-footage')"
+        return self._orders(f"{asked} AND site = coalesce(?, site) ORDER BY made_us", site)
 
     def updates(self, version: str) -> list[Order]:
         """Return who was told to take this version, the first told first."""

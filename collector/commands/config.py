@@ -9,29 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from collector.archive.configurations import Configurations, Desired
+from collector.archive.asking import check_site
+from collector.archive.configurations import PLAIN, Configurations, ConfigurationWrong, Desired, changed
 from collector.archive.fleet import agents
 from collector.archive.folder import StationFolder
 from collector.archive.register import Register
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
-from collector.commands.command import check_site
 from shared.clock import SystemClock
-from shared.configuration import Configuration
-from shared.errors import FileUnreadable, NeedsFixing
+from shared.errors import FileUnreadable
 from shared.localtime import shown
 from shared.messages import ConfigurationReport
 from shared.terminal import out
 from shared.texts import both
-
-PLAIN = ("uplink_kbps", "quiet_hours", "detect_fps")  # what `--set` knows; zones come from a file
-
-
-class ConfigurationWrong(NeedsFixing):
-    """A name or a value that no agent takes."""
-
-    key = "configuration-wrong"
 
 
 def config(
@@ -73,17 +63,6 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
             raise ConfigurationWrong(where=text, reason=f"{' | '.join(PLAIN)} = …")
         changes[name] = value or None
     return changes
-
-
-def changed(before: Desired | None, site: str, changes: dict[str, Any]) -> Configuration:
-    """Return the next revision: whole, with what was wished before. Raises ConfigurationWrong."""
-    kept = before.wish.model_dump() if before else {"site": site}
-    revision = before.wish.revision + 1 if before else 1
-    try:
-        return Configuration.model_validate(kept | {"revision": revision} | changes)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise ConfigurationWrong(where=".".join(map(str, fault["loc"])), reason=fault["msg"]) from error
 
 
 def in_words(site: str, desired: Desired | None, report: ConfigurationReport | None) -> list[str]:

@@ -12,12 +12,12 @@ import typer
 import uuid6
 
 from collector.archive import fleet
+from collector.archive.asking import check_site
 from collector.archive.folder import StationFolder
 from collector.archive.orders import Orders
 from collector.archive.register import Register
 from collector.archive.rollout import Box, Tally, refusal, tally
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
-from collector.commands.command import check_site
 from collector.intake.shelf import KEYS, Shelf, Shelved, UpdateNotShelved
 from shared.clock import SystemClock
 from shared.commands import Command, Update

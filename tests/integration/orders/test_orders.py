@@ -20,7 +20,16 @@ from agent.commands.resume import resume
 from agent.examine import examine
 from agent.pauses import Whose
 from agent.settings import AgentSettings
-from shared.commands import HoldFootage, Outcome, Pause, RestartCamera, Resume, TestFrame, Update
+from shared.commands import (
+    HoldFootage,
+    Outcome,
+    Pause,
+    ReleaseFootage,
+    RestartCamera,
+    Resume,
+    TestFrame,
+    Update,
+)
 from shared.messages import CameraState, Phase
 from shared.topics import down_command, down_configuration
 from tests.e2e.street import PREPARED_MODELS
@@ -222,6 +231,22 @@ def test_footage_is_held_and_an_update_is_handed_on(house: House, desk: Desk) ->
     assert (held.outcome, asked_for.outcome) == (Outcome.DONE, Outcome.DONE)
     found = examine(house.home, AgentSettings(), datetime.now(UTC), running=True, synchronised=True)
     assert hold in found.standing.holds
+
+
+def test_what_was_held_is_let_go_by_its_case_and_no_other(house: House, desk: Desk) -> None:
+    since = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+    kept, done_with = (
+        HoldFootage(camera=CAMERA, since=since, until=since + timedelta(minutes=5), case=case)
+        for case in ("13/2026", "14/2026")
+    )
+    for asked in (kept, done_with, ReleaseFootage(camera=CAMERA, case="14/2026")):
+        (reply,) = desk.answers(desk.command(asked))
+        assert reply.outcome is Outcome.DONE
+    holds = examine(
+        house.home, AgentSettings(), datetime.now(UTC), running=True, synchronised=True
+    ).standing.holds
+    assert kept in holds
+    assert done_with not in holds
 
 
 def test_a_configuration_is_in_force_without_a_restart_and_what_is_wrong_with_one_is_said(
