@@ -135,7 +135,9 @@ def _site(report: AgentReport, flip: Flip | None, now: datetime) -> tuple[str, d
 def _camera(health: CameraHealth, flip: Flip | None, shares: tuple[uptime.Share, ...]) -> CameraStanding:
     state = flip.state if flip is not None else _RAW[health.state]
     state = State.PAUSED if health.is_paused else state
-    why = "" if state is State.UP else health.cause or (flip.cause if flip else "") or state.value
+    is_old = flip is not None and health.state is CameraState.OK  # well again, but not yet believed
+    said = flip.cause if is_old and flip else health.cause
+    why = "" if state is State.UP else said or (flip.cause if flip else "") or state.value
     since = moment(flip.at_us) if flip is not None else None
     return CameraStanding(health, state, since, why, _fractions(shares))
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from collector.archive.folder import StationFolder
-from collector.console import auth, pages
+from collector.console import auth, box, control, pages
 from collector.console.security import SecurityHeaders
 from collector.console.view import Console, static
 from collector.settings import StationSettings, station_folder
@@ -41,7 +41,10 @@ def routes(console: Console) -> list[Route]:
         Route("/events/{event_id:uuid}/thumbnail.jpg", page(pages.thumbnail)),
         Route("/events/{event_id:uuid}/crop.jpg", page(pages.crop)),
         Route("/agents", page(pages.fleet)),
-        Route("/agents/{site}", page(pages.box)),
+        Route("/agents/{site}", page(box.box)),
+        Route("/agents/{site}/commands", page(control.give), methods=["POST"]),
+        Route("/agents/{site}/configuration", page(control.wish), methods=["POST"]),
+        Route("/agents/{site}/frames/{command:uuid}.jpg", page(control.frame)),
         Route("/login", page(auth.show_login)),
         Route("/login", page(auth.login), methods=["POST"]),
         Route("/password", page(auth.show_password)),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import sqlite_utils
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import URL
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -66,7 +63,7 @@ class Guard(BaseHTTPMiddleware):
         token = request.cookies.get(SESSION_COOKIE)
         if not token:
             return None
-        with _station(self._console) as database:
+        with self._console.station() as database:
             return sessions.find(database, token, self._console.clock.now())
 
     async def _refusal(self, request: Request, session: Session | None) -> Response | None:
@@ -92,7 +89,7 @@ def login(console: Console, request: Request) -> Response:
     form: dict[str, str] = request.state.form
     account, onward = form.get("account", "").strip(), local_path(form.get("next", "/"))
     now = console.clock.now()
-    with _hashing, _station(console) as database:
+    with _hashing, console.station() as database:
         if not accounts.verify(database, account, form.get("password", ""), now):
             log.warning("sign-in refused", extra={"peer": _peer(request)})  # no name: it may be a password
             return console.show(request, "login", 403, next=onward, error=accounts.wrong())
@@ -104,7 +101,7 @@ def login(console: Console, request: Request) -> Response:
 def logout(console: Console, request: Request) -> Response:
     session: Session | None = request.state.session
     if session is not None:
-        with _station(console) as database:
+        with console.station() as database:
             sessions.end(database, session.token)
         log.info("signed out", extra={"account": session.account})
     response = RedirectResponse("/login", _SEE_OTHER)
@@ -124,7 +121,7 @@ def change_password(console: Console, request: Request) -> Response:
     if new != form.get("again", ""):
         return console.show(request, "password", 400, least=accounts.MIN_PASSWORD, error=None, mismatch=True)
     try:
-        with _hashing, _station(console) as database:
+        with _hashing, console.station() as database:
             accounts.change_password(database, session.account, form.get("old", ""), new, now)
             token = sessions.begin(database, session.account, now)
     except AnninhError as error:
@@ -154,16 +151,6 @@ def _with_session(response: Response, token: str) -> Response:
     """Set the cookie without an end: it goes with the browser, and the server ends it sooner anyway."""
     response.set_cookie(SESSION_COOKIE, token, secure=True, httponly=True, samesite="strict")
     return response
-
-
-@contextmanager
-def _station(console: Console) -> Iterator[sqlite_utils.Database]:
-    """Open the register for one request: SQLite connections belong to the thread that opened them."""
-    database = console.folder.open_station()
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 def _peer(request: Request) -> str:

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collector.archive import flips
 from collector.archive.fleet import AgentReport, titles
 from collector.archive.flips import State
 from collector.archive.gaps import Hole
@@ -31,7 +30,6 @@ from collector.archive.search import (
     ThumbnailRef,
 )
 from collector.archive.standing import standings, whole
-from collector.archive.uptime import DAYS
 from collector.console.filters import Filter, quick_ranges
 from collector.console.view import Console
 from shared.errors import NeedsFixing
@@ -43,7 +41,6 @@ log = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(minutes=5)  # ten heartbeats: until liveness is judged, the least that is no lie
 _KEPT = "private, max-age=43200, immutable"  # a shift; the address names the hash, so it never goes stale
 _NOT_FOUND = 404
-_CHANGES = 100  # of one site, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,24 +171,6 @@ def fleet(console: Console, request: Request) -> Response:
         refused=sum(refusal.count for report, _ in reports for refusal in report.refusals),
         CameraState=CameraState,
         standing={one.report.site: one for one in judged},
-        whole=whole(console.folder, now),
-    )
-
-
-def box(console: Console, request: Request) -> Response:
-    """One site: how it is, what to do, and how it was."""
-    now, site = console.clock.now(), request.path_params["site"]
-    one = next((one for one in standings(console.folder, now) if one.report.site == site), None)
-    if one is None:
-        raise HTTPException(_NOT_FOUND)
-    changes = flips.history(console.folder, site)[-_CHANGES:]
-    return console.show(
-        request,
-        "box",
-        one=one,
-        condition=condition(one.report, now, one.state),
-        changes=changes[::-1],
-        days=DAYS,
         whole=whole(console.folder, now),
     )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
+import sqlite_utils
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -52,6 +55,15 @@ class Console:
         templates.globals["static"] = {name: f"/static/{name}?v={_version(name)}" for name in STATIC}
         return cls(folder, settings, clock, templates)
 
+    @contextmanager
+    def station(self) -> Iterator[sqlite_utils.Database]:
+        """Open the register for one request: SQLite connections belong to the thread that opened them."""
+        database = self.folder.open_station()
+        try:
+            yield database
+        finally:
+            database.close()
+
     def show(self, request: Request, template: str, status: int = 200, **facts: Any) -> Response:
         language, now = language_of(request), self.clock.now()
         session: Session | None = getattr(request.state, "session", None)
@@ -75,6 +87,7 @@ class Console:
             cause=lambda code: wording.cause(code, language),
             gap=lambda hole, dated=True: wording.gap(hole, language, dated=dated),
             reason=lambda code: wording.reason(code, language),
+            reply=lambda code: wording.reply(code, language),
             why=lambda code: troubles.why(code, language),
             what_to_do=lambda code, camera="": troubles.what_to_do(code, camera, language),
             at=moment,

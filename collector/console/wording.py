@@ -53,6 +53,11 @@ def reason(code: str, language: Language | None = None) -> str:
     return _known(f"refusal.{code}", code, language)
 
 
+def reply(code: str, language: Language | None = None) -> str:
+    """Say why a site answered as it did; a newer agent's unknown code is shown as it is."""
+    return _known(f"reply.{code}", code, language)
+
+
 def gap(hole: Hole, language: Language | None = None, *, dated: bool = True) -> str:
     """Say what is missing, when, and why: mất 14 sự kiện, 21:03–21:07, đĩa đầy."""
     facts = {"events": number(hole.events, 0, language), "thumbnails": number(hole.thumbnails, 0, language)}

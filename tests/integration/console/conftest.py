@@ -113,7 +113,12 @@ def _fill(folder: StationFolder, now: datetime, pictures: list[bytes]) -> list[D
         Refusal("nha-ong-ba", now, "not-a-jpeg", "begins with <script>"),
         Refusal("", now, "unknown-topic", "anninh/v2"),
     ]
-    seed.keep(folder, [seed.heartbeat("nha-ong-ba", now, cameras, waiting=1204)], refusals)
+    paused = seed.camera("ngo", CameraState.DOWN, "paused-household")
+    beats = [
+        seed.heartbeat("nha-ong-ba", now, cameras, waiting=1204),
+        seed.heartbeat("cho-moi", now, [seed.camera("cong"), paused]),
+    ]
+    seed.keep(folder, beats, refusals)
     return events
 
 

@@ -52,8 +52,11 @@ def test_every_route_but_login_asks_for_a_session_and_every_answer_carries_the_h
     stranger = served.browser()
     walked = 0
     for route in every_route(served):
-        path = route.path.replace("{event_id:uuid}", str(served.events[0].event_id)).replace(
-            "{name}", "console.css"
+        path = (
+            route.path.replace("{event_id:uuid}", str(served.events[0].event_id))
+            .replace("{command:uuid}", str(served.events[0].event_id))
+            .replace("{name}", "console.css")
+            .replace("{site}", "cho-moi")
         )
         for method in sorted(route.methods or ()):
             answer = stranger.post(path, {}) if method == "POST" else stranger.send(method, path, b"", {})

@@ -104,7 +104,8 @@ def sign_in(page: Page, account: str, password: str) -> None:
 
 def everywhere(served: Served) -> list[str]:
     first, last = (f"/events/{served.events[index].event_id}" for index in (0, -1))
-    return ["/", "/?kind=car&from=hom+qua", "/?kind=bus", first, last, "/agents", "/password", "/x"]
+    sites = ["/agents", "/agents/nha-ong-ba", "/agents/cho-moi?given=pause&wished=1"]
+    return ["/", "/?kind=car&from=hom+qua", "/?kind=bus", first, last, *sites, "/password", "/x"]
 
 
 def test_an_officer_signs_in_sets_a_password_filters_and_opens_an_event(
@@ -150,6 +151,7 @@ def test_every_page_is_accessible_and_fits(
     page.wait_for_url(f"{served.url}/")
     for path in everywhere(served):
         page.goto(f"{served.url}{path}")
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
         assert page.locator("html").get_attribute("lang") == language
         found += _looked_at(page, axe, path)
     assert found == []
