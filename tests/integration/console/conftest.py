@@ -94,7 +94,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def _fill(folder: StationFolder, now: datetime, pictures: list[bytes]) -> list[DetectionEvent]:
-    seed.sites(folder, now, {"nha-ong-ba": ("Nhà ông Ba <b>", "Thôn Đông"), "cho-moi": ("Chợ Mới", "")})
+    named = {"nha-ong-ba": ("Nhà ông Ba <b>", "Thôn Đông"), "cho-moi": ("Chợ Mới", "")}
+    seed.sites(folder, now, {**named, "kho-cu": ("Kho cũ, chưa lên tiếng", "")})
     seen = [
         Seen(
             now - timedelta(seconds=30 + 20 * number),

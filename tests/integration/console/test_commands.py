@@ -140,7 +140,7 @@ def test_agents_are_listed_for_people_and_for_machines(served: Served) -> None:
     assert (box["cameras_ok"], len(box["cameras"]), box["outbox_waiting"]) == (1, 2, 1204)
     assert box["heard_age_s"] > 0
     assert box["refusals"]["not-a-jpeg"]["count"] == 1
-    assert by_site["cho-moi"]["heard_at"] is None
+    assert by_site["kho-cu"]["heard_at"] is None
 
 
 def test_an_account_is_added_listed_and_given_a_new_password(served: Served) -> None:
