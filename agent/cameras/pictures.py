@@ -22,6 +22,7 @@ from shared.clock import Clock
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 16 << 20  # 30 s of a 4 Mbit/s main stream; four cameras of it fit a 1 GB box
+MAX_S = 30.0  # a view is told of within seconds; without this, a box grows until each camera's bytes are full
 NEAR_S = 0.5  # a person walks 0.7 m in that time: further off it is another picture
 
 
@@ -36,25 +37,29 @@ class KeptPacket:
 class GopStore:
     """The newest groups of pictures (key frame to key frame) that fit the budget; thread-safe."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int = MAX_BYTES, max_s: float = MAX_S) -> None:
+        self._max_bytes, self._max_s = max_bytes, max_s
         self._size_bytes = 0
         self._packets: deque[KeptPacket] = deque()
+        self._begun_s: deque[float] = deque()  # when each group kept began
         self._lock = threading.Lock()
 
     def add(self, packet: KeptPacket) -> None:
-        """Keep a packet; whole groups go when there is no room, and nothing is kept before a key frame."""
+        """Keep a packet; whole groups go when there is no room or they are old, and none is kept headless."""
         with self._lock:
             if not self._packets and not packet.is_key:
                 return
             self._packets.append(packet)
             self._size_bytes += len(packet.data)
-            while self._size_bytes > self._max_bytes:
+            if packet.is_key:
+                self._begun_s.append(packet.monotonic_s)
+            while self._size_bytes > self._max_bytes or self._is_first_old(packet.monotonic_s):
                 self._drop_group()
 
     def clear(self) -> None:
         with self._lock:
             self._packets.clear()
+            self._begun_s.clear()
             self._size_bytes = 0
 
     def around(self, monotonic_s: float) -> tuple[tuple[KeptPacket, ...], int] | None:
@@ -70,7 +75,11 @@ class GopStore:
         end = next((at for at in range(best + 1, len(kept)) if kept[at].is_key), len(kept))
         return kept[first:end], kept[best].number
 
+    def _is_first_old(self, now_s: float) -> bool:
+        return len(self._begun_s) > 1 and now_s - self._begun_s[1] > self._max_s
+
     def _drop_group(self) -> None:
+        self._begun_s.popleft()
         while self._packets:
             self._size_bytes -= len(self._packets.popleft().data)
             if self._packets and self._packets[0].is_key:

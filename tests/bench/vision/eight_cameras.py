@@ -29,6 +29,7 @@ _SETTLE_S = 30.0
 _SAMPLE_S = 5.0
 _WINDOW_S = 300.0  # what the heartbeat tells of
 _WARM_S = 120.0  # memory pools fill; a leak goes on afterwards
+_BLOCK_S = 30.0  # neighbouring samples are alike: a mean of so many counts as one
 _EVENT = re.compile(r"agent\.watch: event camera=(\S+) .*phase=(\w+) .*late_ms=(-?\d+)")
 _GOAL = 0.8
 
@@ -116,12 +117,25 @@ def _report(seen: Seen, log: str) -> None:
     for phase in ("start", "update", "end", "start|update|end"):
         _report_late(phase, _late_ms(log, phase))
     warm = [(at_s, mb) for at_s, mb in seen.memory if at_s >= min(_WARM_S, seen.memory[-1][0] / 2)]
-    slope = np.polyfit([at_s for at_s, _ in warm], [mb for _, mb in warm], 1)[0] * 3600
-    print(f"memory                {warm[0][1]:.0f} to {warm[-1][1]:.0f} MB, slope {slope:+.1f} MB/h")
+    slope, sure = _slope_mb_h(warm)
+    grown = f"{warm[0][1]:.0f} to {warm[-1][1]:.0f} MB"
+    print(f"memory                {grown}, slope {slope:+.0f} ± {sure:.0f} MB/h once warm")
     minutes = [mb for number, (_, mb) in enumerate(seen.memory) if number % round(60 / _SAMPLE_S) == 0]
     print(f"memory each minute    {' '.join(f'{mb:.0f}' for mb in minutes)} MB")
     share = 100 * seen.cpu_s / seen.took_s
     print(f"CPU                   {share:.0f} % of one core over {seen.took_s / 60:.1f} min")
+
+
+def _slope_mb_h(samples: list[tuple[float, float]]) -> tuple[float, float]:
+    """Return the slope of a straight line through the means of blocks, and twice its standard error."""
+    each = round(_BLOCK_S / _SAMPLE_S)
+    blocks = [samples[first : first + each] for first in range(0, len(samples) - each + 1, each)]
+    if len(blocks) < 4:
+        return float("nan"), float("inf")
+    at_h, mb = np.array([np.mean(block, axis=0) for block in blocks]).T / np.array([[3600.0], [1.0]])
+    (slope, level), off = np.polyfit(at_h, mb, 1), at_h - at_h.mean()
+    left = mb - slope * at_h - level
+    return float(slope), float(2 * np.sqrt((left**2).sum() / (len(blocks) - 2) / (off**2).sum()))
 
 
 def _report_late(phase: str, ordered_ms: list[int]) -> None:

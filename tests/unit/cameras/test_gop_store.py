@@ -50,3 +50,15 @@ def test_nothing_is_kept_before_a_key_frame() -> None:
     store = GopStore()
     store.add(KeptPacket(b"x", 1, is_key=False, monotonic_s=1.0))
     assert store.around(1.0) is None
+
+
+def test_what_is_older_than_anybody_asks_for_goes_however_small_it_is() -> None:
+    store = GopStore(max_s=3.0)
+    fill(store, 100)
+    assert store.around(5.4) is None
+    oldest = store.around(6.9)
+    assert oldest is not None
+    assert oldest[0][0].number == 60
+    store.clear()
+    fill(store, 25)
+    assert store.around(0.0) is not None, "a store that was cleared begins anew"
