@@ -105,16 +105,22 @@ class Score:
         return (self.found + self.repeated) / max(self.found, 1)
 
     def row(self) -> str:
-        hourly, small = self.false / max(self.hours, 1e-9), f"{self.small_found}/{self.small}"
+        small = f"{self.small_found}/{self.small}"
+        missed, false = self.hourly(self.expected - self.found), self.hourly(self.false)
         return (
             f"{self.clip:30} {self.expected:4} {self.recall:7.3f} {self.exact:5} {self.events:6}"
-            f" {self.precision:9.3f} {hourly:8.1f} {self.per_object:10.2f} {small:>7} {self.unjudged:8}"
+            f" {self.precision:9.3f} {missed:8.1f} {false:8.1f} {self.per_object:10.2f}"
+            f" {small:>7} {self.unjudged:8}"
         )
+
+    def hourly(self, number: int) -> float:
+        """As many in an hour of such footage: a busy one, a street at night has none of either."""
+        return number / max(self.hours, 1e-9)
 
 
 HEADER: Final = (
     f"{'clip':30} {'tall':>4} {'recall':>7} {'exact':>5} {'events':>6} {'precision':>9}"
-    f" {'false/h':>8} {'per object':>10} {'small':>7} {'unjudged':>8}"
+    f" {'missed/h':>8} {'false/h':>8} {'per object':>10} {'small':>7} {'unjudged':>8}"
 )
 
 
