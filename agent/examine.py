@@ -66,7 +66,8 @@ def examine(
     if heartbeat and heartbeat.outbox_refused:
         problems.append(Problem("messages-refused", facts={"count": heartbeat.outbox_refused}))
     ordered = sorted(problems, key=lambda problem: -problem.severity)
-    return Examination(ours, model, heartbeat, tuple(ordered), standing(home, ours, now))
+    in_force = standing(home, ours, now, _watched(home, settings))
+    return Examination(ours, model, heartbeat, tuple(ordered), in_force)
 
 
 def newest_heartbeat(home: Path) -> Heartbeat | None:
@@ -122,12 +123,17 @@ def _cameras(home: Path, heartbeat: Heartbeat | None, *, has_frigate: bool) -> l
 
 def _zones(home: Path, settings: AgentSettings) -> list[Problem]:
     """Would the agent start with them, and do they speak of cameras we have?"""
-    cameras = [entry.name for entry in register.load(home)]
-    cameras += settings.frigate.cameras.values() if settings.frigate else ()
     try:
-        return [Problem("zones-unknown-camera", name) for name in zone_file.unknown(home, cameras)]
+        unknown = zone_file.unknown(home, _watched(home, settings))
+        return [Problem("zones-unknown-camera", name) for name in unknown]
     except NeedsFixing as error:
         return [Problem("zones-invalid", facts={"reason": error.what()})]
+
+
+def _watched(home: Path, settings: AgentSettings) -> tuple[str, ...]:
+    """All cameras by our names, a Frigate's too."""
+    ours = (entry.name for entry in register.load(home))
+    return (*ours, *(settings.frigate.cameras.values() if settings.frigate else ()))
 
 
 def _camera_problem(cause: str, camera: str) -> Problem:

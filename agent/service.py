@@ -38,6 +38,8 @@ from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
 from agent.uplink.publisher import Line, Publisher
 from agent.uplink.renew import Renewal
+from agent.vision.claim import Judge
+from agent.vision.zones import CameraZones
 from agent.watch import TimedDetector, Watch
 from shared.clock import Clock, SystemClock, boot_id, is_synchronised
 from shared.errors import FileUnreadable, NeedsFixing, TryLater
@@ -147,8 +149,12 @@ class Agent:
         watch.remember_in(StillStore(self._home))
         if self._frigate:
             self._frigate.is_spared = self._is_paused
-            watch.add_claims(self._frigate, self._detector, self._identity.site)
+            watch.add_claims(self._frigate, Judge(self._detector, self._identity.site, self._zones_of, uuid7))
         return watch
+
+    def _zones_of(self, camera: str) -> CameraZones:
+        """As they are in force when somebody asks."""
+        return self._in_force.zones_of(camera)
 
     def _build_orders(self) -> Orders:
         """What the station may say here, and who does it."""

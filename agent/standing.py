@@ -10,7 +10,6 @@ from pathlib import Path
 from cryptography import x509
 
 from agent import configure, holds, zone_file
-from agent.cameras import register
 from agent.pauses import LivePauses, Pause, Whose
 from agent.uplink.identity import Identity
 from agent.uplink.renew import NOTE
@@ -45,13 +44,13 @@ class Standing:
     renewal: Renewal | None
 
 
-def standing(home: Path, ours: Identity | None, now: datetime) -> Standing:
+def standing(home: Path, ours: Identity | None, now: datetime, cameras: tuple[str, ...]) -> Standing:
     report, by_station = configure.kept(home)
     return Standing(
         pauses=_pauses(home, now),
         holds=_holds(home),
         configuration=report,
-        zones=_zones(home, by_station),
+        zones=_zones(home, by_station, cameras),
         certificate_days=_days(ours, now),
         renewal=_renewal(home),
     )
@@ -70,17 +69,16 @@ def _holds(home: Path) -> tuple[HoldFootage, ...]:
         return ()
 
 
-def _zones(home: Path, by_station: tuple[str, ...]) -> tuple[tuple[str, Whose | None], ...]:
+def _zones(
+    home: Path, by_station: tuple[str, ...], cameras: tuple[str, ...]
+) -> tuple[tuple[str, Whose | None], ...]:
     try:
         own = zone_file.load(home / zone_file.FILE)
     except NeedsFixing:
         own = {}  # told as a problem: the agent does not start with it
     return tuple(
-        (
-            entry.name,
-            Whose.HOUSEHOLD if entry.name in own else Whose.STATION if entry.name in by_station else None,
-        )
-        for entry in register.load(home)
+        (name, Whose.HOUSEHOLD if name in own else Whose.STATION if name in by_station else None)
+        for name in cameras
     )
 
 

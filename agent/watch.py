@@ -22,7 +22,7 @@ from agent.cameras.reference import ImageCheck
 from agent.lookout import Lookout
 from agent.still_store import PERIOD_S, StillStore
 from agent.uplink.outbox import Outbox
-from agent.vision.claim import Claim, judge
+from agent.vision.claim import Claim, Judge, Refusal
 from agent.vision.detect import Detection, Detector
 from agent.vision.event import ended_unseen
 from agent.vision.frame import Frame, Image
@@ -50,7 +50,7 @@ class ClaimSource(Protocol):
     """What somebody else says it has seen, to be judged (`agent.cameras.frigate.Frigate`)."""
 
     def take(self) -> Claim | None: ...
-    def judged(self, claim: Claim, occurrence: Occurrence | None) -> None: ...
+    def judged(self, claim: Claim, verdict: Occurrence | Refusal) -> None: ...
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class Watch:
         self._arrived = arrived
         self._is_synchronised = is_synchronised
         self._wishes: Callable[[], Wishes] = Wishes
-        self._claims: tuple[ClaimSource, Detector, str] | None = None
+        self._claims: tuple[ClaimSource, Judge] | None = None
         self._still: StillStore | None = None
         self._still_due_s = clock.monotonic() + PERIOD_S
         self._stop = threading.Event()
@@ -211,9 +211,9 @@ class Watch:
         """Say no more than the station wants; without this, the least. Before `start`."""
         self._wishes = wishes
 
-    def add_claims(self, source: ClaimSource, detector: Detector, site: str) -> None:
+    def add_claims(self, source: ClaimSource, judge: Judge) -> None:
         """Judge also what somebody else has seen. Before `start`."""
-        self._claims = (source, detector, site)
+        self._claims = (source, judge)
 
     def remember_in(self, store: StillStore) -> None:
         """Take up what stood when the agent last ran, and keep from now on what stands. Before `start`."""
@@ -258,18 +258,17 @@ class Watch:
         """Judge one claim, if there is one; whatever happens, its source hears of it."""
         if self._claims is None:
             return 0
-        source, detector, site = self._claims
+        source, judge = self._claims
         claim = source.take()
         if claim is None:
             return 0
-        occurrence = None
+        verdict: Occurrence | Refusal = Refusal.UNSEEN
         try:
-            reading = self._reading(None, self._clock.monotonic())
-            occurrence = judge(claim, detector, site, reading, uuid7)
-            if occurrence:
-                self._keep(occurrence, None)
+            verdict = judge.judge(claim, self._reading(None, self._clock.monotonic()))
+            if isinstance(verdict, Occurrence):
+                self._keep(verdict, None)
         finally:
-            source.judged(claim, occurrence)
+            source.judged(claim, verdict)
         return 1
 
     def _run(self) -> None:

@@ -29,12 +29,12 @@ from agent.cameras.frigate_wire import FrigateWire, Offline, Online
 from agent.cameras.frigate_wire import Told as Said
 from agent.cameras.masks import LiveMasks
 from agent.settings import FrigateSettings
-from agent.vision.claim import Claim, Told
+from agent.vision.claim import Claim, Refusal, Told
 from agent.vision.event import Occurrence
 from agent.vision.frame import Image
 from shared.clock import Clock
 from shared.geometry import Box
-from shared.messages import CameraHealth, CameraState, Kind, Phase
+from shared.messages import CameraHealth, CameraState, Colour, Kind, Phase
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class _Life:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Verdict:
     claim: Claim
-    occurrence: Occurrence | None
+    made_of_it: Occurrence | Refusal
 
 
 class Frigate:
@@ -95,7 +95,7 @@ class Frigate:
         self._trouble = FrigateUnreachable.cause
         self._judged = {ours: deque[bool](maxlen=_JUDGED_KEPT) for ours, _ in cameras.values()}
         self.is_spared: Callable[[str], bool] = lambda _camera: False  # by our name: nothing is heard of it
-        self.garbage = self.unconfirmed = self.confirmed = 0
+        self.garbage = self.unconfirmed = self.unwanted = self.confirmed = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="frigate", daemon=True)
 
@@ -116,9 +116,9 @@ class Frigate:
         except queue.Empty:
             return None
 
-    def judged(self, claim: Claim, occurrence: Occurrence | None) -> None:
-        """What was told of it is on disk; None: it could not be confirmed."""
-        self._verdicts.put(_Verdict(claim, occurrence))
+    def judged(self, claim: Claim, verdict: Occurrence | Refusal) -> None:
+        """What was told of it is on disk, or nothing was told, and why."""
+        self._verdicts.put(_Verdict(claim, verdict))
 
     def health(self) -> Iterable[CameraHealth]:
         for ours, verdicts in self._judged.items():
@@ -282,7 +282,7 @@ class Frigate:
         elif life.told:
             self._claim(life, None)
         else:
-            self._reject(life)
+            self._reject(life, Refusal.UNSEEN)
 
     def _claim(self, life: _Life, image: Image | None) -> None:
         sighting, known = life.sighting, life.known
@@ -302,6 +302,7 @@ class Frigate:
                 image=image,
                 image_at=self._here(sighting.seen_s),
                 box=sighting.box if whole else None,
+                place=sighting.box,
                 path=sighting.path,
                 told=life.told,
             )
@@ -309,19 +310,19 @@ class Frigate:
         self._arrived.set()
 
     def _conclude(self, verdict: _Verdict) -> None:
-        claim, told = verdict.claim, verdict.occurrence
+        claim, told = verdict.claim, verdict.made_of_it
         life = self._live[claim.key]
         life.is_judged = False
-        if told is not None:
+        if isinstance(told, Occurrence):
             self._note_told(life, told)
             if claim.phase is Phase.END:
                 del self._live[claim.key]
                 return
         elif claim.phase is Phase.END:
-            self._reject(life)
+            self._reject(life, told)
             return
         # its picture gets better while it lives: look again, then once more at the end
-        tries_left = told is None and life.tries < len(_RETRY_S)
+        tries_left = isinstance(told, Refusal) and life.tries < len(_RETRY_S)
         life.due_s = self._clock.monotonic() + _RETRY_S[life.tries] if tries_left else math.inf
         life.tries += 1
         if life.sighting.ended:
@@ -332,17 +333,23 @@ class Frigate:
         if life.told is None:
             self.confirmed += 1
             self._judged[event.camera].append(True)
-        life.told = Told(event.kind, event.confidence, event.box, score)
+        life.told = Told(event.kind, event.confidence, event.box, score, event.colour or Colour.UNKNOWN)
         state = State.ENDED if event.phase is Phase.END else State.STARTED
         self._table.note(life.sighting.key, state, json.dumps(asdict(life.told)))
 
-    def _reject(self, life: _Life) -> None:
-        self.unconfirmed += 1
+    def _reject(self, life: _Life, why: Refusal) -> None:
+        """Over, and nothing was told. That the zones leave it out says nothing against its word."""
         ours, _ = self._cameras[life.sighting.camera]
-        self._judged[ours].append(False)
+        if why is Refusal.UNWANTED:
+            self.unwanted += 1
+        else:
+            self.unconfirmed += 1
+            self._judged[ours].append(False)
         self._table.note(life.sighting.key, State.REJECTED, None)
         del self._live[life.sighting.key]
-        log.info("not confirmed", extra={"camera": ours, "kind": life.sighting.kind.value})
+        log.info(
+            "not told", extra={"camera": ours, "kind": life.sighting.kind.value, "why": why.name.lower()}
+        )
 
     def _here(self, epoch_s: float) -> datetime:
         """A moment of its clock in ours."""
@@ -358,7 +365,8 @@ def _told(kept: str | None) -> Told | None:
     if not kept:
         return None
     plain = json.loads(kept)
-    return Told(Kind(plain["kind"]), plain["confidence"], Box(**plain["box"]), plain["score"])
+    colour = Colour(plain.get("colour", Colour.UNKNOWN))  # not known to a version before
+    return Told(Kind(plain["kind"]), plain["confidence"], Box(**plain["box"]), plain["score"], colour)
 
 
 def open_frigate(

@@ -56,9 +56,11 @@ class CameraZones(BaseModel):
 
     def is_entered(self, box: Box) -> bool:
         """Does it stand where it must have been? Always, when no zone says so."""
-        return not self.must_enter or any(
-            is_inside(foot(box), polygon) for polygon in self.must_enter.values()
-        )
+        return self.is_entered_at(foot(box))
+
+    def is_entered_at(self, point: tuple[float, float]) -> bool:
+        """The same of a foot's place in the frame."""
+        return not self.must_enter or any(is_inside(point, polygon) for polygon in self.must_enter.values())
 
     def is_tall_enough(self, box: Box) -> bool:
         return box.h >= self.min_height

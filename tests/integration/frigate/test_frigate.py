@@ -20,18 +20,21 @@ import cv2
 import numpy as np
 import pytest
 from pydantic import SecretStr
+from uuid6 import uuid7
 
 from agent.cameras import credentials, masks
 from agent.cameras.credentials import Credential
 from agent.cameras.frigate import Frigate, open_frigate
 from agent.settings import FrigateSettings
 from agent.uplink.outbox import Outbox
+from agent.vision.claim import Judge
 from agent.vision.detect import Detection, Detector
 from agent.vision.frame import Image
+from agent.vision.zones import EVERYWHERE, CameraZones
 from agent.watch import Watch
 from shared.clock import SystemClock
 from shared.geometry import Box
-from shared.messages import CameraState, DetectionEvent, Kind, Phase
+from shared.messages import CameraState, Colour, DetectionEvent, Kind, Phase, Wishes
 from shared.topics import Channel
 from tests.fakes import Street
 from tests.frigate_peer import FrigatePeer
@@ -58,9 +61,9 @@ class RedDetector:
         return [Detection(Kind.PERSON, 0.8, Box.from_corners(*(float(part) for part in corners)))]
 
 
-def somebody() -> Image:
+def somebody(where: tuple[int, int, int, int] = BOX) -> Image:
     picture = EMPTY.copy()
-    cv2.rectangle(picture, BOX[:2], BOX[2:], (20, 20, 230), -1)
+    cv2.rectangle(picture, where[:2], where[2:], (20, 20, 230), -1)
     return picture
 
 
@@ -71,7 +74,11 @@ def key(number: int) -> str:
 class Taker:
     """The part of an agent that takes a Frigate in: source, vision thread, outbox."""
 
-    def __init__(self, home: Path, peer: FrigatePeer, detector: Detector) -> None:
+    colour_of: tuple[str, ...] = ()  # as the station wishes; nothing by itself
+
+    def __init__(
+        self, home: Path, peer: FrigatePeer, detector: Detector, *, zones: CameraZones = EVERYWHERE
+    ) -> None:
         clock, arrived = SystemClock(), threading.Event()
         settings = FrigateSettings(
             url=peer.url,
@@ -82,7 +89,8 @@ class Taker:
         self.frigate: Frigate = open_frigate(home, settings, clock, arrived=arrived, client_id="anninh-test")
         self.outbox = Outbox(home / "outbox.db", SPEAKER)
         self._watch = Watch([], self.outbox, clock, "boot", arrived=arrived, is_synchronised=lambda: True)
-        self._watch.add_claims(self.frigate, detector, "nha-ong-ba")
+        self._watch.add_claims(self.frigate, Judge(detector, "nha-ong-ba", lambda _: zones, uuid7))
+        self._watch.heed(lambda: Wishes(colour_of=self.colour_of))
 
     def __enter__(self) -> Self:
         self._watch.start()
@@ -251,6 +259,55 @@ def test_what_our_detector_does_not_find_is_not_told_but_counted(home: Path, pee
             peer.sees(one, picture=EMPTY, box=BOX)
             peer.goes(one)
         until(lambda: box.cause() == "frigate-unconfirmed", "the health")
+
+
+def test_the_zones_of_the_camera_hold_for_its_frigate_and_say_nothing_against_its_word(
+    home: Path, peer: FrigatePeer
+) -> None:
+    """Twenty pass on an ignored road: the health stays well, and who comes into the yard is told."""
+    road, yard = (20, 200, 100, 420), (500, 200, 580, 420)
+    ignored = CameraZones(ignore={"duong": ((0.0, 0.0), (0.3, 0.0), (0.3, 1.0), (0.0, 1.0))}, min_height=0.2)
+    with Taker(home, peer, RedDetector(), zones=ignored) as box:
+        for number in range(20):
+            one = key(number)
+            peer.sees(one, picture=somebody(road), box=road)
+            peer.goes(one)
+        low, lowest = key(30), (500, 200, 580, 280)
+        peer.sees(low, picture=somebody(lowest), box=lowest)
+        peer.goes(low)
+        until(lambda: box.frigate.unwanted == 21, "all are let go")
+        assert box.is_well()
+        entering = key(31)
+        peer.sees(entering, picture=somebody(yard), box=yard)
+        peer.goes(entering)
+        until(box.ends, "the one in the yard")
+        assert len({event.event_id for event in box.events()}) == 1
+        assert box.frigate.unconfirmed == 0
+
+
+def test_a_colour_is_told_where_the_station_wishes_it_and_survives_a_restart(
+    home: Path, peer: FrigatePeer
+) -> None:
+    one, two = key(1), key(2)
+    by_day = somebody()
+    by_day[:, 500:, 0] = 255  # something blue: a grey street is taken for infra-red
+    with Taker(home, peer, RedDetector()) as box:
+        peer.sees(one, picture=by_day, box=BOX)
+        until(box.events, "the start")
+        assert [event.colour for event in box.events()] == [None]
+        box.colour_of = ("person",)
+        peer.sees(two, picture=by_day, box=BOX)
+        until(lambda: len(box.events()) == 2, "the second start")
+        assert box.events()[1].colour is Colour.RED
+    peer.pictures[two] = cv2.imencode(".jpg", somebody())[
+        1
+    ].tobytes()  # no better, and of it no colour is told
+    peer.goes(two, told=False)
+    with Taker(home, peer, RedDetector()) as box:
+        box.colour_of = ("person",)
+        until(box.ends, "its end")
+        (end,) = (event for event in box.events() if event.phase is Phase.END)
+    assert (end.colour, end.thumbnail) == (Colour.RED, None)
 
 
 def test_garbage_and_giants_are_shrugged_off(home: Path, peer: FrigatePeer) -> None:
