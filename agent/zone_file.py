@@ -10,13 +10,15 @@
     [cong-truoc.ignore]
     duong-lon = [[0.0, 0.0], [1.0, 0.0], [1.0, 0.2], [0.0, 0.2]]
 
-Read once, when the agent starts: a file with an error stops the start, since an agent that watches
-other ground than was asked for is worse than one that says so.
+Read once, when the agent starts (and by `agent replay --zones`): a file with an error stops the start,
+since an agent that watches other ground than was asked for is worse than one that says so.
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +55,12 @@ class ZoneRule(NeedsFixing):
     key = "zone-rule"
 
 
+class ZonesOfWhom(NeedsFixing):
+    """The file speaks of several cameras, or not of the one that was named."""
+
+    key = "zones-of-whom"
+
+
 def load(path: Path) -> dict[str, CameraZones]:
     """Return all tables of the file; none when there is no file.
 
@@ -71,6 +79,20 @@ def load(path: Path) -> dict[str, CameraZones]:
 def of(home: Path, camera: str) -> CameraZones:
     """Return one camera's zones. Raises what `load` raises."""
     return load(home / FILE).get(camera, EVERYWHERE)
+
+
+def chosen(path: Path, camera: str | None) -> CameraZones:
+    """Return that camera's zones, or those of the only one there, from a file that must be there.
+
+    Raises ZonesOfWhom, and what `load` raises.
+    """
+    if not path.is_file():
+        raise FileUnreadable(path=path, reason=os.strerror(errno.ENOENT))
+    tables = load(path)
+    name = next(iter(tables)) if camera is None and len(tables) == 1 else camera
+    if name not in tables:
+        raise ZonesOfWhom(path=path, cameras=", ".join(sorted(tables)) or "-", first=min(tables, default="…"))
+    return tables[name]
 
 
 def unknown(home: Path, cameras: Iterable[str]) -> list[str]:

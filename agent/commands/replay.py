@@ -15,14 +15,17 @@ from typing import Annotated, Any
 import typer
 from uuid6 import uuid7
 
+from agent import zone_file
 from agent.cameras.replay import VideoFile
 from agent.detectors import open_detector, open_model
 from agent.draw import DrawnVideo
 from agent.settings import AgentSettings, home
 from agent.vision.detect import Detector
+from agent.vision.event import EventTuning
 from agent.vision.frame import Frame
 from agent.vision.pipeline import Counts, Occurrence, Pipeline, Tuning
 from agent.vision.thumbnail import EncodedThumbnail, encode
+from agent.vision.zones import EVERYWHERE
 from shared.clock import Clock, SystemClock
 from shared.messages import ClockQuality, ClockReading, DetectionEvent, Phase
 from shared.terminal import out, say
@@ -49,9 +52,12 @@ def replay(  # noqa: PLR0913 -- one argument per option of the command line
     draw: Annotated[
         Path | None, typer.Option(metavar="FILE.mp4", help=both("help.agent.replay-draw"))
     ] = None,
+    zones: Annotated[Path | None, typer.Option(metavar="FILE", help=both("help.agent.replay-zones"))] = None,
+    camera: Annotated[str | None, typer.Option(help=both("help.agent.replay-camera"))] = None,
     real_time: Annotated[bool, typer.Option("--real-time", help=both("help.agent.replay-real-time"))] = False,
 ) -> None:
     folder, clock = home(), SystemClock()
+    heeded = zone_file.chosen(zones, camera) if zones else EVERYWHERE
     settings = AgentSettings.load(folder / "agent.toml")
     detector = open_model(model, settings.detector_threads) if model else open_detector(folder, settings)
     if thumbnails:
@@ -60,9 +66,9 @@ def replay(  # noqa: PLR0913 -- one argument per option of the command line
     pace: Clock | None = clock if real_time else None
     sampled_fps = fps or settings.detect_fps
     video = VideoFile(file, _CAMERA, starts_at, sampled_fps=sampled_fps, pace=pace)
-    pipeline = Pipeline(_SITE, _CAMERA, detector, Tuning(), uuid7)
+    pipeline = Pipeline(_SITE, _CAMERA, detector, Tuning(event=EventTuning(zones=heeded)), uuid7)
     events: dict[uuid.UUID, DetectionEvent] = {}
-    with DrawnVideo(draw, sampled_fps) if draw else nullcontext() as drawn:
+    with DrawnVideo(draw, sampled_fps, heeded) if draw else nullcontext() as drawn:
         for told in _play(video, pipeline, drawn):
             events[told.event.event_id] = told.event
             if told.picture and thumbnails:
