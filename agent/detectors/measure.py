@@ -7,6 +7,7 @@ show in the next one's figures.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -34,14 +35,18 @@ class TierFailed(NeedsFixing):
 def measured(folder: Path, engine: str, threads: int, frames: int) -> Speed:
     """Measure in a process of its own. Raises TierFailed with that process's last words."""
     bare_kb = int(_run([sys.executable, "-c", _BARE], folder, engine))
-    command = [sys.executable, "-m", __name__, str(folder), engine, str(threads), str(frames)]
+    command = [sys.executable, "-P", "-m", __name__, str(folder), engine, str(threads), str(frames)]
     found = json.loads(_run(command, folder, engine).splitlines()[-1])
     return Speed(found["cpu_ms"], found["wall_ms"], (found["highest_kb"] - bare_kb) / 1000)
 
 
 def _run(command: list[str], folder: Path, engine: str) -> str:
+    # the package's own libraries are on nobody's path but ours
+    surroundings = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LONGEST_S)
+        done = subprocess.run(
+            command, env=surroundings, capture_output=True, text=True, check=False, timeout=_LONGEST_S
+        )
     except subprocess.TimeoutExpired as error:
         raise TierFailed(name=folder.name, engine=engine, reason=f"> {_LONGEST_S:.0f} s") from error
     if done.returncode:
