@@ -21,6 +21,7 @@ def _hours(text: str) -> str:
 
 
 DEFAULT_HOME = Path("/var/lib/anninh-agent")  # systemd's StateDirectory
+DEFAULT_PACKAGED = Path("/usr/share/anninh/models")  # where the package anninh-model lays its model
 
 
 class FrigateSettings(BaseModel):
@@ -89,3 +90,8 @@ class AgentSettings(Settings):
 def home() -> Path:
     """Return the agent's home folder: ANNINH_HOME, or where systemd puts it."""
     return Path(os.environ.get("ANNINH_HOME", DEFAULT_HOME))
+
+
+def packaged_models() -> Path:
+    """Return the folder of the models a package brought: ANNINH_PACKAGED_MODELS, or Debian's place."""
+    return Path(os.environ.get("ANNINH_PACKAGED_MODELS", DEFAULT_PACKAGED))

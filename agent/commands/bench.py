@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from agent.cameras import register
-from agent.detectors import engine_file, installed, is_installed, models_folder, put_in_force
+from agent.detectors import engine_file, folder_of, installed, is_installed, put_in_force
 from agent.detectors.manifest import Manifest
 from agent.detectors.measure import TierFailed, measured
 from agent.detectors.tiers import ALWAYS, MOVING, Box, CameraCost, Choice, Tier, cameras, choose, objection
@@ -93,7 +93,7 @@ def _measure(folder: Path, box: Box, frames: int, not_here: dict[str, str]) -> I
             not_here[name] = text("bench.no-model", engine=name)
         for manifest in readable:
             try:
-                speed = measured(models_folder(folder) / manifest.name, name, box.threads, frames)
+                speed = measured(folder_of(folder, manifest.name), name, box.threads, frames)
             except TierFailed as error:
                 not_here[f"{manifest.name} ({name})"] = error.what()
                 continue

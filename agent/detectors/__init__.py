@@ -16,7 +16,7 @@ from agent.detectors import known
 from agent.detectors.manifest import FILE_NAME, Manifest
 from agent.detectors.tensor_detector import ModelUnfit
 from agent.engines import AUTO, PREFIX, engines
-from agent.settings import AgentSettings
+from agent.settings import AgentSettings, packaged_models
 from agent.vision.detect import Detector
 from shared.disk import write_atomically
 from shared.errors import NeedsFixing
@@ -62,8 +62,11 @@ def models_folder(home: Path) -> Path:
 
 
 def installed(home: Path) -> list[Manifest]:
-    """Return the manifests of all models in the home, by name."""
-    return [Manifest.load(path.parent) for path in sorted(models_folder(home).glob(f"*/{FILE_NAME}"))]
+    """Return the manifests of all models of this box and of the package, by name."""
+    found = {
+        path.parent.name: path.parent for shelf in _shelves(home) for path in shelf.glob(f"*/{FILE_NAME}")
+    }
+    return [Manifest.load(found[name]) for name in sorted(found)]
 
 
 def folder_in_force(home: Path, settings: AgentSettings) -> Path:
@@ -78,16 +81,37 @@ def folder_in_force(home: Path, settings: AgentSettings) -> Path:
 
 
 def folder_of(home: Path, name: str) -> Path:
-    """Return the folder of a model that is here. Raises ModelUnknown."""
-    folder = models_folder(home) / name
-    if Path(name).name != name or not (folder / FILE_NAME).is_file():
+    """Return the folder of a model that is here: the box's own before the package's. Raises ModelUnknown."""
+    found = _found(home, name)
+    if found is None:
         raise ModelUnknown(name=name, folder=models_folder(home))
-    return folder
+    return found
+
+
+def _shelves(home: Path) -> tuple[Path, Path]:
+    """Where models lie; what stands on the later one goes before: the box's own."""
+    return packaged_models(), models_folder(home)
+
+
+def _found(home: Path, name: str) -> Path | None:
+    if Path(name).name != name:
+        return None
+    own_first = (shelf / name for shelf in reversed(_shelves(home)))
+    return next((folder for folder in own_first if (folder / FILE_NAME).is_file()), None)
 
 
 def _chosen(home: Path) -> tuple[str, str]:
-    """Return the model and the engine that were put in force, "" where none was."""
-    mark = models_folder(home) / _IN_FORCE
+    """Return the model and the engine that were put in force, "" where none was.
+
+    The package's own choice holds where nobody chose here, or what was chosen is gone: another version
+    of the package may bring another model, and a box must not stop looking for that.
+    """
+    packaged, own = (_mark(shelf) for shelf in _shelves(home))
+    return own if own[0] and (not packaged[0] or _found(home, own[0])) else packaged
+
+
+def _mark(shelf: Path) -> tuple[str, str]:
+    mark = shelf / _IN_FORCE
     lines = mark.read_text(encoding="utf-8").split() if mark.is_file() else []
     return lines[0] if lines else "", lines[1] if len(lines) > 1 else ""
 
@@ -98,6 +122,7 @@ def put_in_force(home: Path, name: str, engine: str = "") -> Manifest:
     manifest = Manifest.load(folder)
     manifest.checked_bytes(folder)
     manifest.checked_weights(folder)
+    models_folder(home).mkdir(parents=True, exist_ok=True)  # the package's may be the only one
     write_atomically(models_folder(home) / _IN_FORCE, f"{name}\n{engine}".strip().encode() + b"\n")
     return manifest
 

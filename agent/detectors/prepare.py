@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.detectors import folder_of, known, models_folder, npm, open_model, tfjs, ultralytics_export
+from agent.detectors import (
+    ModelUnknown,
+    folder_of,
+    known,
+    models_folder,
+    npm,
+    open_model,
+    tfjs,
+    ultralytics_export,
+)
 from agent.detectors.engine_onnxruntime import open_session
 from agent.detectors.manifest import Manifest, ModelChanged, Weights
 from agent.detectors.quantize import quantized
@@ -56,13 +65,13 @@ class Workshop:
 
     def kept(self, name: str) -> Manifest | None:
         """Return the manifest of a model that is here already, its file unchanged."""
-        folder = models_folder(self.home) / name
-        if self.force or not folder.is_dir():
+        if self.force:
             return None
         try:
+            folder = folder_of(self.home, name)
             manifest = Manifest.load(folder)
             manifest.checked_bytes(folder)
-        except (FileUnreadable, ModelChanged):
+        except (ModelUnknown, FileUnreadable, ModelChanged):
             return None  # half a model: made again below
         self.tell("model.there", name=name)
         return manifest

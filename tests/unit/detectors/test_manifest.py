@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from agent.detectors import (
     open_detector,
     put_in_force,
 )
+from agent.detectors import installed as models_here
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.settings import AgentSettings
 from shared.errors import FileUnreadable
@@ -48,6 +50,20 @@ def installed(home: Path, name: str = "small") -> Path:
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(CONTENT)
     manifest(name).save(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a package would lay its model; empty, whatever this machine has installed."""
+    folder = tmp_path / "package"
+    monkeypatch.setenv("ANNINH_PACKAGED_MODELS", str(folder / "models"))
+    return folder
+
+
+def packaged(package: Path, name: str) -> Path:
+    folder = installed(package, name)
+    (folder.parent / "in-force").write_text(f"{name}\n")
     return folder
 
 
@@ -149,3 +165,44 @@ def test_every_known_model_makes_a_manifest() -> None:
         assert set(made.thresholds) == set(Kind)
         assert made.accuracy is None or made.accuracy.person_ap50 > 0.6
     assert len(known.COCO_CLASSES) == len(set(known.COCO_CLASSES)) == 80
+
+
+def test_a_packages_model_is_in_force_until_somebody_chooses_another(tmp_path: Path, package: Path) -> None:
+    home = tmp_path / "home"
+    folder = packaged(package, "brought")
+    assert folder_in_force(home, AgentSettings()) == folder
+    assert [one.name for one in models_here(home)] == ["brought"]
+    own = installed(home, "own")
+    assert folder_in_force(home, AgentSettings()) == folder
+    put_in_force(home, "own")
+    assert folder_in_force(home, AgentSettings()) == own
+    assert [one.name for one in models_here(home)] == ["brought", "own"]
+    put_in_force(home, "brought", "onnxruntime")
+    assert folder_in_force(home, AgentSettings()) == folder
+
+
+def test_the_boxs_own_model_goes_before_the_packages_of_the_same_name(tmp_path: Path, package: Path) -> None:
+    packaged(package, "small")
+    own = installed(tmp_path / "home", "small")
+    assert folder_in_force(tmp_path / "home", AgentSettings()) == own
+    assert len(models_here(tmp_path / "home")) == 1
+
+
+def test_a_package_that_brings_another_model_does_not_stop_the_box(tmp_path: Path, package: Path) -> None:
+    home = tmp_path / "home"
+    old = packaged(package, "old")
+    put_in_force(home, "old")
+    shutil.rmtree(old)
+    new = packaged(package, "new")
+    assert folder_in_force(home, AgentSettings()) == new
+    with pytest.raises(ModelUnknown):
+        folder_in_force(home, AgentSettings(model="old"))
+    shutil.rmtree(new.parent)
+    with pytest.raises(ModelUnknown, match="old"):
+        folder_in_force(home, AgentSettings())
+
+
+def test_a_changed_model_of_a_package_is_refused(tmp_path: Path, package: Path) -> None:
+    (packaged(package, "brought") / "model.onnx").write_bytes(b"other")
+    with pytest.raises(ModelChanged):
+        put_in_force(tmp_path / "home", "brought")
