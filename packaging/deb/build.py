@@ -12,23 +12,18 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
+import model
 import sbom
+from pack import BUILD, HERE, OUT, PYTHON, ROOT, Half, made, pack, report, run
 
-ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).parent
-BUILD = ROOT / ".build" / "debs"
-OUT = BUILD / "out"
-PYTHON = "3.11"  # Debian 12's; Debian 13 needs a build of its own
 PLATFORMS = {
     "amd64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
     "arm64": ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
@@ -40,21 +35,6 @@ USELESS = ("tests", "test", "testing/tests", "*.pyi", "*.a", "*.h")  # of the wh
 KEPT_TESTS = ("numpy/testing", "numpy/_core/tests/_natype.py")
 
 
-@dataclass(frozen=True)
-class Half:
-    """One of the two packages."""
-
-    name: str
-    packages: tuple[str, ...]  # of our wheel
-    depends: tuple[str, ...]
-    summary: str
-    suggests: tuple[str, ...] = ()
-
-    @property
-    def package(self) -> str:
-        return f"anninh-{self.name}"
-
-
 _PYTHON_HERE = ("python3 (>= 3.11)", "python3 (<< 3.12)")
 HALVES = {
     "agent": Half(
@@ -62,7 +42,7 @@ HALVES = {
         ("agent", "shared"),
         (*_PYTHON_HERE, "adduser", "openssl", "util-linux", "libc6 (>= 2.28)"),
         "Camera an ninh: watches a house's own cameras, sends events to the station",
-        ("npm",),
+        ("anninh-model",),
     ),
     "collector": Half(
         "collector",
@@ -82,8 +62,11 @@ def main() -> None:
     for half in HALVES.values():
         for architecture in PLATFORMS:
             if not arguments.only or f"{half.name}:{architecture}" in arguments.only:
-                deb = _build(half, architecture, version, wheel, arguments)
-                _report(deb)
+                report(_build(half, architecture, version, wheel, arguments))
+    if not arguments.only or "model:all" in arguments.only:
+        _, libraries = _libraries(HALVES["agent"], model.host())
+        wish = model.Wish(arguments.model, arguments.model_licence)
+        report(model.build(version, libraries, wish, _compression(arguments)))
     print(f"{time.monotonic() - began_s:.0f} s")
 
 
@@ -92,16 +75,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="HALF:ARCHITECTURE")
     parser.add_argument("--version", help="another version than the project's, to try an upgrade with")
     parser.add_argument("--quick", action="store_true", help="not compressed: for a test")
+    parser.add_argument("--model", type=Path, help="a model of one's own instead of npm's in anninh-model")
+    parser.add_argument("--model-licence", default="", help="its licence, where the file does not say it")
     parser.add_argument("--update-key", type=Path, help="PEM of the public key that signs updates")
     return parser.parse_args()
 
 
+def _compression(wishes: argparse.Namespace) -> str:
+    return "none" if wishes.quick else "zstd"
+
+
 def _project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def _run(*command: object, cwd: Path | None = None) -> None:
-    subprocess.run([str(part) for part in command], cwd=cwd, check=True)
 
 
 def _our_wheel(version: str) -> Path:
@@ -119,7 +104,7 @@ def _our_wheel(version: str) -> Path:
     assert count == 1
     (source / "pyproject.toml").write_text(text)
     here = ("--no-deps", "--no-build-isolation", "-w", folder)
-    _run(sys.executable, "-m", "pip", "wheel", "-q", *here, source)
+    run(sys.executable, "-m", "pip", "wheel", "-q", *here, source)
     return next(folder.glob("anninh-*.whl"))
 
 
@@ -145,14 +130,14 @@ def _libraries(half: Half, architecture: str) -> tuple[Path, Path]:
     for_them = ("--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp", *platforms)
     pure = BUILD / "pure"
     if made_here := [line for line in wanted if line.startswith(ONLY_SOURCE)]:
-        _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", pure, *made_here)
-    _made(pure)
+        run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", pure, *made_here)
+    made(pure)
     find = ("--find-links", pure)
-    _run(sys.executable, "-m", "pip", "download", "-q", *for_them, *find, "-d", wheels, *wanted)
+    run(sys.executable, "-m", "pip", "download", "-q", *for_them, *find, "-d", wheels, *wanted)
     unfinished = libraries.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     here = ("--no-deps", "--no-compile", "--no-index", "--target", unfinished)
-    _run(sys.executable, "-m", "pip", "install", "-q", *here, *for_them, *sorted(wheels.glob("*.whl")))
+    run(sys.executable, "-m", "pip", "install", "-q", *here, *for_them, *sorted(wheels.glob("*.whl")))
     _add_data(unfinished, wheels)
     _slim(unfinished)
     _compile([unfinished])
@@ -168,7 +153,7 @@ def _add_data(libraries: Path, wheels: Path) -> None:
             found = [name for name in archive.namelist() if inside in name and not name.endswith("/")]
             places = [name.partition(inside)[2] for name in found]
             for name, place in zip(found, places, strict=True):
-                (_made((libraries / place).parent) / Path(place).name).write_bytes(archive.read(name))
+                (made((libraries / place).parent) / Path(place).name).write_bytes(archive.read(name))
         if places:
             record = next(libraries.glob(f"{'-'.join(wheel.name.split('-')[:2])}.dist-info/RECORD"))
             lines = [
@@ -195,29 +180,18 @@ def _build(half: Half, architecture: str, version: str, wheel: Path, wishes: arg
     stage = BUILD / "stage" / f"{half.name}-{architecture}"
     shutil.rmtree(stage, ignore_errors=True)
     home = stage / "opt" / half.package / version
-    _run("cp", "-al", "--", libraries, _made(home) / "lib")
+    run("cp", "-al", "--", libraries, made(home) / "lib")
     _add_ours(half, wheel, home, version)
-    documents = _made(stage / "usr/share/doc" / half.package)
+    documents = made(stage / "usr/share/doc" / half.package)
     listed = sbom.write(half.package, version, architecture, home / "lib", wheels)
     (documents / "sbom.cdx.json").write_text(listed)
     for name, place in {"README.md": f"{half.name}/README.md", "changelog.md": "CHANGELOG.md"}.items():
         shutil.copy(ROOT / place, documents / name)
     shutil.copy(ROOT / "LICENSE", documents / "copyright")
     _add_system_files(half, stage, wishes.update_key)
-    deb = _pack(half, architecture, version, stage, "none" if wishes.quick else "zstd")
+    deb = pack(half, architecture, version, stage, _compression(wishes))
     deb.with_suffix(".cdx.json").write_text(listed)
     return deb
-
-
-def _report(deb: Path) -> None:
-    installed_kb = subprocess.check_output(["dpkg-deb", "--field", deb, "Installed-Size"], text=True)
-    size_mb, installed_mb = deb.stat().st_size / 1e6, int(installed_kb) / 1e3
-    print(f"{deb.relative_to(ROOT)}  {size_mb:.1f} MB, installed {installed_mb:.0f} MB")
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _add_ours(half: Half, wheel: Path, home: Path, version: str) -> None:
@@ -226,7 +200,7 @@ def _add_ours(half: Half, wheel: Path, home: Path, version: str) -> None:
     shutil.unpack_archive(wheel, unpacked, "zip")
     for name in (*half.packages, *(folder.name for folder in unpacked.glob("*.dist-info"))):
         shutil.copytree(unpacked / name, home / "lib" / name)
-    command = _made(home / "bin") / half.name
+    command = made(home / "bin") / half.name
     command.write_text((HERE / "start.in").read_text().replace("HALF", half.name))
     command.chmod(0o755)
     (home / "version").write_text(f"{version}\n")
@@ -246,61 +220,26 @@ def _compile(folders: Iterable[Path]) -> None:
 
 
 def _add_system_files(half: Half, stage: Path, update_key: Path | None) -> None:
-    units = _made(stage / "lib/systemd/system")
+    units = made(stage / "lib/systemd/system")
     names = [f"{half.package}.service"]
     names += ["anninh-agent-updater.service", "anninh-agent-updater.path"] if half.name == "agent" else []
     names += ["anninh-console.service"] if half.name == "collector" else []
     for name in names:
         shutil.copy(ROOT / "systemd" / name, units)
-    command = _made(stage / "usr/bin") / half.package
+    command = made(stage / "usr/bin") / half.package
     command.write_text((HERE / "command.in").read_text().replace("HALF", half.name))
     command.chmod(0o755)
     if half.name == "agent":
-        updater = _made(stage / "usr/lib/anninh-agent/agent")
+        updater = made(stage / "usr/lib/anninh-agent/agent")
         shutil.copy(ROOT / "agent/__init__.py", updater)
-        _made(updater / "update")
+        made(updater / "update")
         for file in (ROOT / "agent/update").glob("*.py"):
             shutil.copy(file, updater / "update")
         (updater.parent / "updater").write_text((HERE / "updater.in").read_text())
         for name in ("__init__.py", "update_manifest.py", "waves.py"):
-            shutil.copy(ROOT / "shared" / name, _made(updater.parent / "shared"))
+            shutil.copy(ROOT / "shared" / name, made(updater.parent / "shared"))
         if update_key:
             shutil.copy(update_key, stage / "usr/lib/anninh-agent/update-key.pem")
-
-
-def _pack(half: Half, architecture: str, version: str, stage: Path, compression: str) -> Path:
-    scripts = {}
-    for name in ("preinst", "postinst", "prerm", "postrm"):
-        template = HERE / f"{half.name}.{name}"
-        if template.exists():
-            script = BUILD / f"{half.name}-{name}"
-            script.write_text(template.read_text().replace("VERSION", version))
-            scripts[
-                {"pre": "pre", "pos": "post"}[name[:3]]
-                + {"inst": "install", "rm": "remove"}[name.removeprefix("pre").removeprefix("post")]
-            ] = str(script)
-    described = {
-        "name": half.package,
-        "arch": architecture,
-        "version": version,
-        "version_schema": "none",  # ours is Debian's already
-        "section": "net",
-        "priority": "optional",
-        "maintainer": "An Ninh maintainers <anninh@localhost>",
-        "description": half.summary,
-        "license": "AGPL-3.0-or-later",
-        "depends": list(half.depends),
-        "suggests": list(half.suggests),
-        "contents": [{"src": str(stage), "dst": "/", "type": "tree"}],
-        "scripts": scripts,
-        "deb": {"compression": compression},
-    }
-    recipe = BUILD / f"{half.name}-{architecture}.yaml"
-    recipe.write_text(json.dumps(described))  # every JSON is YAML
-    deb = OUT / f"{half.package}_{version}_{architecture}.deb"
-    nfpm = Path(sys.executable).parent / "nfpm"
-    _run(nfpm, "package", "--config", recipe, "--packager", "deb", "--target", deb)
-    return deb
 
 
 if __name__ == "__main__":

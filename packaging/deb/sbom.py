@@ -20,6 +20,34 @@ LICENCES = LicenseFactory()
 def write(package: str, version: str, architecture: str, libraries: Path, wheels: Path) -> str:
     """Return the list as JSON; native libraries bundled in wheels are named with their hashes too."""
     hashes = {_name(wheel): _sha256(wheel) for wheel in wheels.glob("*.whl")}
+    bom = _bom_of(package, version, architecture, "AGPL-3.0-or-later")
+    for distribution in distributions(path=[str(libraries)]):
+        if distribution.name != "anninh":
+            bom.components.add(_component(distribution, hashes))
+    for file in sorted(libraries.glob("*.libs/*.so*")):
+        bom.components.add(_native(file))
+    return _as_json(bom)
+
+
+def write_model(package: str, version: str, manifest: dict) -> str:
+    """Return the list of a model's package: its files with their hashes, whose they are."""
+    bom = _bom_of(package, version, "all", manifest["licence"])
+    for file in filter(None, (manifest, manifest["weights"])):
+        bom.components.add(
+            Component(
+                name=file["file"],
+                group=manifest["name"],
+                description=manifest["source"],
+                type=ComponentType.MACHINE_LEARNING_MODEL,
+                bom_ref=f"{manifest['name']}/{file['file']}",
+                licenses=[LICENCES.make_from_string(manifest["licence"])],
+                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=file["sha256"])],
+            )
+        )
+    return _as_json(bom)
+
+
+def _bom_of(package: str, version: str, architecture: str, licence: str) -> Bom:
     bom = Bom()
     bom.metadata.component = Component(
         name=package,
@@ -27,13 +55,13 @@ def write(package: str, version: str, architecture: str, libraries: Path, wheels
         type=ComponentType.APPLICATION,
         bom_ref=package,
         purl=PackageURL("deb", "anninh", package, version, {"arch": architecture}),
-        licenses=[LICENCES.make_from_string("AGPL-3.0-or-later")],
+        licenses=[LICENCES.make_from_string(licence)],
     )
-    for distribution in distributions(path=[str(libraries)]):
-        if distribution.name != "anninh":
-            bom.components.add(_component(distribution, hashes))
-    for file in sorted(libraries.glob("*.libs/*.so*")):
-        bom.components.add(_native(file))
+    return bom
+
+
+def _as_json(bom: Bom) -> str:
+    assert bom.metadata.component
     bom.register_dependency(bom.metadata.component, bom.components)
     return JsonV1Dot6(bom).output_as_string(indent=1)
 

@@ -25,19 +25,19 @@ class Root:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def command(self, *words: str) -> list[str]:
+    def command(self, *words: str, offline: bool = False) -> list[str]:
         inside = 'mount -t proc proc /proc; exec "$@"'
-        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *(["--net"] if offline else [])]
         return [*alone, "chroot", str(self.folder), "sh", "-c", inside, "sh", *words]
 
-    def run(self, *words: str, typed: str = "", fine: tuple[int, ...] = (0,)) -> str:
+    def run(self, *words: str, typed: str = "", fine: tuple[int, ...] = (0,), offline: bool = False) -> str:
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "DEBIAN_FRONTEND": "noninteractive",
             "LC_ALL": "C.UTF-8",
         }
         done = subprocess.run(
-            self.command(*words),
+            self.command(*words, offline=offline),
             input=typed,
             env=environment,
             capture_output=True,
@@ -110,14 +110,19 @@ def clean_root(folder: Path) -> Root:
     return Root(folder)
 
 
-def build(version: str, key: Path, *only: str) -> None:
-    chosen = [word for name in only for word in ("--only", f"{name}:amd64")]
+def build(version: str, key: Path, *only: str, model: Path | None = None) -> None:
+    chosen = [word for name in only for word in ("--only", f"{name}:{_architecture(name)}")]
+    chosen += ["--model", str(model)] if model else []
     command = ["packaging/debs", "--quick", "--version", version, "--update-key", key, *chosen]
     subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
 
 
 def deb(version: str, half: str = "agent") -> Path:
-    return BUILD / "out" / f"anninh-{half}_{version}_amd64.deb"
+    return BUILD / "out" / f"anninh-{half}_{version}_{_architecture(half)}.deb"
+
+
+def _architecture(half: str) -> str:
+    return "all" if half == "model" else "amd64"
 
 
 def broken(good: Path, version: str) -> Path:

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from tests.conftest import REPOSITORY, VTEST
 from tests.e2e.street import CAMERA_USER
+from tests.models import YOLO11N_INT8
 from tests.packages.clean_debian import BUILD, OURS, Running, broken, build, clean_root, deb, keys
 from tests.station import Station
 
@@ -47,7 +48,7 @@ class Rehearsal:
         self._stranger, _ = keys(Path(tempfile.mkdtemp(dir=folder)))
         self._began_s = time.monotonic()
         for version, halves in {
-            "0.9.0": ("agent", "collector"),
+            "0.9.0": ("agent", "collector", "model"),
             "0.9.1": ("agent", "collector"),
             "0.9.3": ("agent",),
         }.items():
@@ -55,6 +56,8 @@ class Rehearsal:
                 build(version, public, *halves)
         if not reuse:
             broken(deb("0.9.1"), "0.9.2")
+            if YOLO11N_INT8.is_file():
+                build("0.9.1", public, "model", model=YOLO11N_INT8)
         self.say("packages built")
         self.root = clean_root(folder / "root")
         (self.root.folder / "etc/anninh-agent").mkdir()  # the installer's own key goes before the package's
@@ -86,16 +89,40 @@ class Rehearsal:
             "model-missing",
         }
         self.say("installed; doctor says what is missing")
+        self.model()
         code = json.loads(station.command("site", "add", "nha-ong-ba", "--json"))["code"]
         self.root.run("anninh-agent", "enroll", station.url, typed=f"{code}\n")
-        shutil.copytree(REPOSITORY / ".build/agent-home/models", self.root.folder / _HOME / "models")
-        self.root.run("chown", "-R", "anninh-agent:", f"/{_HOME}/models")
         self.root.run(
             "anninh-agent", "cameras", "add", str(camera["onvif"]), typed=f"{CAMERA_USER}\n{password}\n"
         )
         owner = (self.root.folder / _HOME / "identity/site.key").stat()
         assert (owner.st_uid, owner.st_mode & 0o777) != (0, 0o644)
         self.say("enrolled, camera added")
+
+    def model(self) -> None:
+        """From its package alone: this Debian has no npm, and for these commands no network."""
+        self.root.install(deb("0.9.0", "model"))
+        assert self._in_force() == "centernet-512"
+        said = self.root.run("anninh-agent", "doctor", "--json", fine=(2,), offline=True)
+        codes = {problem["code"] for problem in json.loads(said)["problems"]}
+        assert "not-enrolled" in codes
+        assert not {code for code in codes if code.startswith("model")}
+        documents = self.root.folder / "usr/share/doc/anninh-model"
+        assert "MIT License" in (documents / "copyright").read_text()
+        listed = json.loads((documents / "sbom.cdx.json").read_text())
+        assert [one["type"] for one in listed["components"]] == ["machine-learning-model"]
+        said = self.root.run("anninh-agent", "bench", "--quick", "--json", "--use", offline=True)
+        tier = json.loads(said)["tiers"][0]
+        assert json.loads(said)["choice"]["model"] == "centernet-512"
+        self.say(f"the model's package, no network: found, unchanged, measured ({tier['cpu_ms']:.0f} ms)")
+        if deb("0.9.1", "model").exists():
+            self.root.install(deb("0.9.1", "model"))
+            assert self._in_force() == "yolo11n-416-int8"
+            self.say("the next version of it brings another model: the box goes on with that")
+
+    def _in_force(self) -> str:
+        listed = json.loads(self.root.run("anninh-agent", "model", "list", "--json", offline=True))
+        return next(one["name"] for one in listed if one["in_force"])
 
     def wait(self, condition: Callable[[], bool], what: str, patience_s: float = 60) -> None:
         deadline_s = time.monotonic() + patience_s
@@ -193,6 +220,8 @@ class Rehearsal:
         left = [path for path in self._files() if "anninh-agent" in path]
         assert not left, left
         assert "anninh-agent" not in (self.root.folder / "etc/passwd").read_text()
+        self.root.run("apt-get", "purge", "-y", "-q", "anninh-model")
+        assert not [path for path in self._files() if "anninh-model" in path or "share/anninh" in path]
         self.say("removed (identity kept), installed again, purged: nothing is left")
 
     def collector(self) -> None:
