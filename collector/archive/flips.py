@@ -11,9 +11,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from collector.archive.folder import StationFolder
 from collector.archive.reading import reading
+
+OUTAGE_US = 120 * 1_000_000  # who falls silent within so long of others may have their fault
+NETWORK_OR_STATION = "network-or-station"  # causes of what is no single site's fault
+TOGETHER = "fell-together"
+SHARED = frozenset({NETWORK_OR_STATION, TOGETHER})
 
 KEPT_DAYS = 3 * 365  # a flip is 60 bytes; ten a day from each of 3,000 sites are 0.7 GB in that time
 
@@ -43,6 +49,7 @@ LIVENESS_MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX alarms_waiting ON alarms (due_us) WHERE sent_us IS NULL;
     """,
+    "CREATE INDEX flips_by_time ON flips (at_us)",  # who fell with whom is asked of minutes, not of years
 )
 
 
@@ -76,6 +83,8 @@ Subject = tuple[str, str]
 """A site and a camera; an empty camera is the site itself, an empty site the whole."""
 
 _COLUMNS = "site, camera, state, cause, at_us"
+_WHOLE = f"SELECT {_COLUMNS} FROM flips WHERE site = '' AND camera = ''"  # noqa: S608 -- our own names
+_EVER = 2**62
 
 
 def latest(folder: StationFolder) -> dict[Subject, Flip]:
@@ -97,6 +106,34 @@ def history(folder: StationFolder, site: str | None = None) -> list[Flip]:
         return [flip_of(row) for row in connection.execute(query, given)]
 
 
+def who_fell(folder: StationFolder, at_us: int) -> list[str]:
+    """Return the sites of the outage that was told at that moment, or ended then."""
+    with _read(folder) as connection:
+        return members(connection, at_us)
+
+
+def members(connection: sqlite3.Connection, at_us: int) -> list[str]:
+    """As `who_fell`. Those who fell before an outage was one have another cause in the book."""
+    told = [flip_of(row) for row in connection.execute(f"{_WHOLE} AND at_us <= ? ORDER BY at_us", (at_us,))]
+    ended = told and told[-1].state is not State.OUTAGE
+    run = list(takewhile(lambda one: one.state is State.OUTAGE, reversed(told[:-1] if ended else told)))
+    if not run:
+        return []
+    until_us = told[-1].at_us if ended else _EVER
+    fallen = connection.execute(
+        "SELECT site, at_us, cause FROM flips WHERE site <> '' AND camera = '' AND at_us BETWEEN ? AND ?"
+        " AND state IN ('silent', 'unstable')",
+        (run[-1].at_us - OUTAGE_US, until_us),
+    )
+    return sorted(
+        {
+            site
+            for site, fell_us, cause in fallen
+            if cause in SHARED or any(0 <= one.at_us - fell_us <= OUTAGE_US for one in run)
+        }
+    )
+
+
 def listened_until(folder: StationFolder) -> int | None:
     """Return when somebody last looked; None: nobody ever has."""
     with _read(folder) as connection:
@@ -110,9 +147,9 @@ def flip_of(row: tuple[str, str, str, str, int]) -> Flip:
 
 
 def record(connection: sqlite3.Connection, flips: Iterable[Flip]) -> None:
-    """Keep each flip once, however often it is told."""
+    """Keep each flip once, however often it is told; of two at one moment the later word."""
     connection.executemany(
-        f"INSERT OR IGNORE INTO flips ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
+        f"INSERT OR REPLACE INTO flips ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608 -- our own names
         [(one.site, one.camera, one.state, one.cause, one.at_us) for one in flips],
     )
 

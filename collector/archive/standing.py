@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from collector.archive import flips as book
 from collector.archive import troubles, uptime
 from collector.archive.fleet import AgentReport, agents
-from collector.archive.flips import Flip, State, Subject
+from collector.archive.flips import SHARED, Flip, State, Subject
 from collector.archive.folder import StationFolder
 from shared.clock import microseconds, moment
 from shared.messages import CameraHealth, CameraState
@@ -63,6 +63,7 @@ class Whole:
     """The one alarm, if there is one, and until when somebody listened."""
 
     alarm: Flip | None
+    fallen: int  # sites that fell with it
     deaf_since: datetime | None
 
 
@@ -77,8 +78,10 @@ def whole(folder: StationFolder, now: datetime) -> Whole:
     alarm = book.latest(folder).get(("", ""))
     mark_us = book.listened_until(folder)
     listened = moment(mark_us) if mark_us is not None else None
+    is_outage = alarm is not None and alarm.state is State.OUTAGE
     return Whole(
-        alarm if alarm is not None and alarm.state is State.OUTAGE else None,
+        alarm if is_outage else None,
+        len(book.who_fell(folder, alarm.at_us)) if is_outage and alarm else 0,
         listened if listened is not None and now - listened > _STALE else None,
     )
 
@@ -125,8 +128,7 @@ def _site(report: AgentReport, flip: Flip | None, now: datetime) -> tuple[str, d
         flip = Flip(report.site, "", state, "", microseconds(report.heard_at))
     if flip.state in (State.SILENT, State.DEAD):
         why = troubles.of_silence(report.heartbeat, report.certificate_expires, now, online=report.online)
-        is_shared = flip.cause == "network-or-station" and flip.state is State.SILENT
-        return flip.state, report.heard_at, "network-or-station" if is_shared else why
+        return flip.state, report.heard_at, flip.cause if flip.cause in SHARED else why
     why = {State.UNSTABLE: "flapping", State.LATE: "late"}.get(flip.state, "")
     first = report.heartbeat.causes[0] if report.heartbeat and report.heartbeat.causes else ""
     return flip.state, moment(flip.at_us), why or first

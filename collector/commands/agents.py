@@ -49,7 +49,8 @@ def say_whole(folder: StationFolder, now: datetime) -> None:
     if state.deaf_since is not None:
         say("liveness.stale", since=shown(state.deaf_since))
     if state.alarm is not None:
-        told = f"{state_in_words(state.alarm.state)} ({shown(moment(state.alarm.at_us))})"
+        sites = text("alarm.sites", count=state.fallen)
+        told = f"{sites}: {state_in_words(state.alarm.state)} ({shown(moment(state.alarm.at_us))})"
         out.print(f"⚠ {told} → {what_to_do(state.alarm.cause)}", markup=False)
 
 

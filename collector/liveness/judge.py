@@ -6,10 +6,11 @@ give the same flips in whatever portions they are judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from collector.archive.flips import Flip, State
+from collector.liveness.outage import Together, came_back, gather
 from shared.messages import CameraHealth, CameraState
 
 SECOND_US = 1_000_000
@@ -18,11 +19,6 @@ SILENT_US = 600 * SECOND_US  # a router's restart and a short cut of power are o
 DEAD_US = 86_400 * SECOND_US
 RETURN_BEATS, RETURN_US = 3, 300 * SECOND_US  # one heartbeat through a bad line is no return
 FLAPPING, FLAPPING_US = 6, 3600 * SECOND_US  # changes within that time: "unstable"
-OUTAGE_SHARE, OUTAGE_LEAST, OUTAGE_US = (
-    0.2,
-    3,
-    120 * SECOND_US,
-)  # so many at once are not each their own fault
 CAMERA_DEGRADED_S, CAMERA_DOWN_S = 30.0, 300.0  # age of the newest frame
 
 _LIMITS = {
@@ -68,22 +64,13 @@ class SiteStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
-    """The one alarm in place of hundreds."""
-
-    members: frozenset[str]  # still silent
-    most: int  # members at its height
-
-
-@dataclass(frozen=True, slots=True)
 class Fleet:
     """What is remembered of all sites."""
 
     sites: Mapping[str, SiteStanding] = field(default_factory=dict)
     known: int = 0  # sites ever heard
     judged_us: int = 0  # what is told up to then is told: a heartbeat kept late counts as just after
-    fallen: tuple[tuple[int, str], ...] = ()  # who fell silent lately, and when
-    outage: Outage | None = None
+    together: Together = field(default_factory=Together)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +92,19 @@ def judge(fleet: Fleet, heard: Mapping[str, Iterable[int]], until_us: int) -> tu
             sites[site] = standing
     fleet = replace(fleet, sites=sites, judged_us=max(fleet.judged_us, until_us))
     told: list[Flip] = []
+    known, together = fleet.known, fleet.together
     for flip in sorted(flips, key=lambda one: (one.at_us, one.site)):
-        fleet, whole = _together(fleet, flip)
+        known += flip.cause == "first-heard"
+        together, whole = gather(together, flip, known)
         told += whole
-    return fleet, told
+    return replace(fleet, known=known, together=together), told
+
+
+def without(fleet: Fleet, gone: Collection[str], at_us: int) -> tuple[Fleet, list[Flip]]:
+    """Forget sites that are no sites any more; an outage of theirs may be over by that."""
+    sites = {site: standing for site, standing in fleet.sites.items() if site not in gone}
+    together, ended = came_back(fleet.together, gone, at_us)
+    return replace(fleet, sites=sites, known=len(sites), together=together), ended
 
 
 def judge_site(
@@ -203,32 +199,3 @@ def _changed(standing: SiteStanding, state: State, at_us: int, site: str, flips:
         cause = {State.UP: "heard", State.UNSTABLE: "flapping"}.get(steady.shown, "no-heartbeat")
         flips.append(Flip(site, "", steady.shown, cause, at_us))
     return replace(standing, steady=steady)
-
-
-def _together(fleet: Fleet, flip: Flip) -> tuple[Fleet, list[Flip]]:
-    """Has this flip begun or ended an outage of many?"""
-    if flip.cause == "first-heard":
-        return replace(fleet, known=fleet.known + 1), [flip]
-    if flip.state is State.SILENT:
-        return _one_fell(fleet, flip)
-    if fleet.outage is None or flip.state is State.DEAD:
-        return fleet, [flip]
-    left = fleet.outage.members - {flip.site}
-    if len(left) * 2 >= fleet.outage.most:
-        return replace(fleet, outage=replace(fleet.outage, members=left)), [flip]
-    return replace(fleet, outage=None), [flip, Flip("", "", State.UP, "network-back", flip.at_us)]
-
-
-def _one_fell(fleet: Fleet, flip: Flip) -> tuple[Fleet, list[Flip]]:
-    recent = (one for one in fleet.fallen if flip.at_us - one[0] <= OUTAGE_US)
-    fallen = (*recent, (flip.at_us, flip.site))
-    fleet = replace(fleet, fallen=fallen)
-    if fleet.outage is not None:
-        members = fleet.outage.members | {flip.site}
-        outage = Outage(members, max(fleet.outage.most, len(members)))
-        return replace(fleet, outage=outage), [replace(flip, cause="network-or-station")]
-    members = frozenset(site for _, site in fallen)
-    if len(members) < OUTAGE_LEAST or len(members) <= fleet.known * OUTAGE_SHARE:
-        return fleet, [flip]
-    whole = Flip("", "", State.OUTAGE, "network-or-station", flip.at_us)
-    return replace(fleet, outage=Outage(members, len(members))), [flip, whole]

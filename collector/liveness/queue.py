@@ -6,14 +6,19 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from collector.archive.flips import Flip, State, Subject, flip_of
+from collector.archive.flips import OUTAGE_US, SHARED, Flip, State, Subject, flip_of, members
 
-SETTLE_US = 120 * 1_000_000  # so long an alarm waits for company: then it may be an outage of many
+# So long an alarm waits for company: then it may be an outage of many, which a look every 10 s finds a little
+# later, and which is still growing when it is found
+SETTLE_US = OUTAGE_US + 30 * 1_000_000
+_BACK_US = (
+    600 * 1_000_000
+)  # an outage's last ones may still be on their way back: heard three times in minutes
 _RETRY_S = (30, 600)  # first and longest pause between tries
 _AT_ONCE = 200  # alarms in one message; a mail of more lines is read by nobody
 _KEPT_US = 90 * 86_400 * 1_000_000  # sent ones: the all-clear asks whether there was an alarm
 
-_SETTLING = {State.SILENT, State.DOWN}
+_SETTLING = {State.SILENT, State.UNSTABLE, State.DOWN, State.OUTAGE}
 _RAISED = {State.SILENT, State.DEAD, State.UNSTABLE, State.DOWN, State.OUTAGE, State.DEAF}
 
 
@@ -33,15 +38,15 @@ def queue(
     for flip in flips:
         subject = (flip.site, flip.camera)
         last, known[subject] = known.get(subject), flip
-        if flip.state in _RAISED and flip.cause != "network-or-station":
-            _raise(connection, flip, targets)
-        elif flip.state is State.OUTAGE:
+        if flip.state is State.OUTAGE:
             _forget_members(connection, flip)
+            _raise(connection, flip, targets)
+        elif flip.state in _RAISED and flip.cause not in SHARED:
             _raise(connection, flip, targets)
         elif flip.state not in _RAISED and last is not None and last.state is not State.DEAF:
             _all_clear(connection, flip, last, targets)
         if subject == ("", "") and flip.state is State.UP and last is not None:
-            _raise_left_over(connection, known, last, targets)
+            _raise_left_over(connection, known, flip, targets)
 
 
 def due(connection: sqlite3.Connection, target: str, now_us: int) -> Due:
@@ -72,8 +77,10 @@ def forget(connection: sqlite3.Connection, targets: Iterable[str], now_us: int) 
     connection.execute("DELETE FROM alarms WHERE sent_us < ?", (now_us - _KEPT_US,))
 
 
-def _raise(connection: sqlite3.Connection, flip: Flip, targets: Iterable[str]) -> None:
-    due_us = flip.at_us + (SETTLE_US if flip.state in _SETTLING else 0)
+def _raise(
+    connection: sqlite3.Connection, flip: Flip, targets: Iterable[str], not_before_us: int = 0
+) -> None:
+    due_us = max(not_before_us, flip.at_us + (SETTLE_US if flip.state in _SETTLING else 0))
     connection.executemany(
         "INSERT OR IGNORE INTO alarms (site, camera, at_us, target, due_us) VALUES (?, ?, ?, ?, ?)",
         [(flip.site, flip.camera, flip.at_us, target, due_us) for target in targets],
@@ -90,17 +97,20 @@ def _all_clear(connection: sqlite3.Connection, flip: Flip, last: Flip, targets: 
 
 
 def _forget_members(connection: sqlite3.Connection, outage: Flip) -> None:
+    """Who fell in it is told with it, and so is what was said of it before it grew."""
     connection.execute(
-        "DELETE FROM alarms WHERE sent_us IS NULL AND at_us >= ? AND (site, camera, at_us) IN"
-        " (SELECT site, camera, at_us FROM flips WHERE state = 'silent')",
-        (outage.at_us - SETTLE_US,),
+        "DELETE FROM alarms WHERE sent_us IS NULL AND tries = 0 AND at_us BETWEEN ? AND ? AND"
+        " (site, camera, at_us) IN (SELECT site, camera, at_us FROM flips WHERE camera = ''"
+        " AND state IN ('silent', 'unstable', 'outage'))",
+        (outage.at_us - OUTAGE_US, outage.at_us),
     )
 
 
 def _raise_left_over(
-    connection: sqlite3.Connection, known: dict[Subject, Flip], outage: Flip, targets: Iterable[str]
+    connection: sqlite3.Connection, known: dict[Subject, Flip], back: Flip, targets: Iterable[str]
 ) -> None:
-    """The outage is over: who is still silent has a fault of its own."""
+    """The outage is over: who is still gone a while later has a fault of its own."""
+    fallen = set(members(connection, back.at_us))
     for (site, camera), flip in known.items():
-        if site and not camera and flip.state is State.SILENT and flip.at_us >= outage.at_us - SETTLE_US:
-            _raise(connection, flip, targets)
+        if site in fallen and not camera and flip.state in _RAISED:
+            _raise(connection, flip, targets, back.at_us + _BACK_US)

@@ -11,22 +11,16 @@ from collections.abc import Iterable
 from pydantic import SecretStr
 
 from collector.archive import flips as book
-from collector.archive.fleet import titles
-from collector.archive.flips import Flip, State
 from collector.archive.folder import StationFolder
 from collector.archive.schema import open_database
-from collector.archive.troubles import state_in_words, what_to_do, why
 from collector.liveness import queue
-from shared.clock import Clock, microseconds, moment
+from collector.liveness.wording import message
+from shared.clock import Clock, microseconds
 from shared.errors import NeedsFixing
-from shared.localtime import shown
-from shared.texts import Language, text
 
 log = logging.getLogger(__name__)
 
 _LOOK_S = 5.0
-_LINES = 20  # of one message; the rest is counted
-_CLEAR = (State.UP, State.DEGRADED, State.PAUSED)
 
 
 class AlarmAddressInvalid(NeedsFixing):
@@ -103,32 +97,10 @@ class Sender:
             told = queue.due(connection, target, microseconds(self._clock.now()))
             if not told.flips:
                 continue
-            is_sent = send(address, *self._message(told.flips))
+            is_sent = send(address, *message(self._folder, self._name, told.flips))
             with connection:
                 now_us = microseconds(self._clock.now())
                 queue.settle(connection, target, told, now_us, is_sent=is_sent)
             taken += is_sent
             log.info("alarm", extra={"flips": len(told.flips), "sent": is_sent, "target": target})
         return taken
-
-    def _message(self, flips: tuple[Flip, ...]) -> tuple[str, str]:
-        names = titles(self._folder)
-        lines = [text("alarm.title", language, station=self._name, count=len(flips)) for language in Language]
-        body = [
-            "\n".join(alarm_line(flip, names, language) for flip in flips[-_LINES:])
-            + (f"\n… +{len(flips) - _LINES}" if len(flips) > _LINES else "")
-            for language in Language
-        ]
-        return " · ".join(lines), "\n\n".join(body)
-
-
-def alarm_line(flip: Flip, names: dict[str, tuple[str, str]], language: Language) -> str:
-    """Who, how, since when, why, what to do; on one line."""
-    title, hamlet = names.get(flip.site, (flip.site, ""))
-    place = ", ".join(filter(None, (title or flip.site, hamlet))) or text("alarm.whole", language)
-    if flip.camera and flip.site:
-        place = f"{place} · {flip.camera}"
-    told = f"{place}: {state_in_words(flip.state, language)} ({shown(moment(flip.at_us))})"
-    if flip.state in _CLEAR:
-        return told
-    return f"{told} · {why(flip.cause, language)} → {what_to_do(flip.cause, flip.camera, language)}"

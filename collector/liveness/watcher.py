@@ -6,26 +6,14 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from collector.archive import flips as book
 from collector.archive.flips import Flip, State, Subject
 from collector.archive.folder import StationFolder
 from collector.archive.reading import reading
 from collector.archive.schema import open_database
-from collector.liveness import queue
-from collector.liveness.judge import (
-    OUTAGE_US,
-    SECOND_US,
-    CameraStanding,
-    Fleet,
-    Outage,
-    SiteStanding,
-    Steady,
-    deaf,
-    judge,
-    judge_camera,
-)
+from collector.liveness import queue, recall
+from collector.liveness.judge import SECOND_US, CameraStanding, Fleet, deaf, judge, judge_camera, without
 from shared.clock import Clock, microseconds
 from shared.messages import Heartbeat
 
@@ -35,7 +23,6 @@ LOOK_S = 10.0
 _LAG_US = 5 * SECOND_US  # a heartbeat received just now may not be on disk yet
 _DEAF_US = 60 * SECOND_US  # a longer pause between two looks is time in which nobody listened
 _DEAF_TOLD_US = 300 * SECOND_US  # shorter ones are not worth a flip
-_STATION = "station"  # beside site '': this station itself
 _DAY_US = 86_400 * SECOND_US
 
 
@@ -85,26 +72,16 @@ class Watcher:
 
     def remember(self, connection: sqlite3.Connection) -> None:
         """Take up the judgement where the last flips left it."""
-        known = book.newest_of(connection)
+        known = {subject[0] for subject in book.newest_of(connection) if not subject[1]}
         row = connection.execute("SELECT mark_us FROM watch").fetchone()
         self._mark_us = row[0] if row else None
         with reading(self._folder.archive_database) as archive:
             rows = archive.execute("SELECT site, heard_us FROM agents WHERE heard_us NOTNULL").fetchall()
-        self._heard = {site: heard_us for site, heard_us in rows if (site, "") in known}
+        self._heard = {site: heard_us for site, heard_us in rows if site in known}
         if self._mark_us is not None:
             self._heard = {site: min(heard_us, self._mark_us) for site, heard_us in self._heard.items()}
-        sites = {
-            site: SiteStanding(_steady(known[site, ""], State.UP), heard_us, heard_us)
-            for site, heard_us in self._heard.items()
-        }
-        self._fleet = Fleet(sites, known=len(sites), outage=_outage(known))
-        for since_us, until_us in _deaf_spans(connection):
-            self._fleet = deaf(self._fleet, since_us, until_us)
-        self._cameras = {
-            subject: CameraStanding(_steady(flip, State.UP))
-            for subject, flip in known.items()
-            if subject[0] and subject[1]
-        }
+        self._fleet = recall.fleet(connection, self._heard, self._mark_us)
+        self._cameras = recall.cameras(connection)
 
     def look(self, connection: sqlite3.Connection) -> list[Flip]:
         """Judge up to now, and record what changed together with the alarms it calls for."""
@@ -112,7 +89,11 @@ class Watcher:
             return []
         now_us = microseconds(self._clock.now()) - _LAG_US
         flips = self._after_deafness(now_us)
-        beats = self._new_beats()
+        revoked = self._revoked()
+        if gone := revoked.intersection(self._fleet.sites):
+            self._fleet, ended = without(self._fleet, gone, now_us)
+            flips += ended
+        beats = self._new_beats(revoked)
         self._fleet, changed = judge(self._fleet, {site: (at_us,) for site, at_us, _ in beats}, now_us)
         flips += changed
         for site, at_us, body in beats:
@@ -129,12 +110,11 @@ class Watcher:
         if now_us - since_us <= _DEAF_TOLD_US:
             return []
         return [
-            Flip("", _STATION, State.DEAF, "not-listening", since_us),
-            Flip("", _STATION, State.UP, "listening", now_us),
+            Flip("", recall.STATION, State.DEAF, "not-listening", since_us),
+            Flip("", recall.STATION, State.UP, "listening", now_us),
         ]
 
-    def _new_beats(self) -> list[tuple[str, int, bytes]]:
-        revoked = self._revoked()
+    def _new_beats(self, revoked: frozenset[str]) -> list[tuple[str, int, bytes]]:
         with reading(self._folder.archive_database) as archive:
             heard = archive.execute("SELECT site, heard_us FROM agents WHERE heard_us NOTNULL").fetchall()
             beats = [
@@ -147,9 +127,6 @@ class Watcher:
                 if at_us != self._heard.get(site) and site not in revoked
             ]
         self._heard |= {site: at_us for site, at_us, _ in beats}
-        if gone := revoked.intersection(self._fleet.sites):
-            kept = {site: one for site, one in self._fleet.sites.items() if site not in gone}
-            self._fleet = replace(self._fleet, sites=kept, known=len(kept))
         return beats
 
     def _revoked(self) -> frozenset[str]:
@@ -195,30 +172,3 @@ def _forget(connection: sqlite3.Connection, now_us: int) -> None:
         " newer.site = flips.site AND newer.camera = flips.camera AND newer.at_us > flips.at_us)",
         (now_us - book.KEPT_DAYS * _DAY_US,),
     )
-
-
-def _steady(flip: Flip, otherwise: State) -> Steady:
-    """Who was unstable is believed an hour after that was said, as far as nothing else is known."""
-    if flip.state is State.UNSTABLE:
-        return Steady(otherwise, State.UNSTABLE, (flip.at_us,))
-    return Steady(flip.state, flip.state)
-
-
-def _outage(known: dict[Subject, Flip]) -> Outage | None:
-    whole = known.get(("", ""))
-    if whole is None or whole.state is not State.OUTAGE:
-        return None
-    members = frozenset(
-        site
-        for (site, camera), flip in known.items()
-        if not camera and flip.state in (State.SILENT, State.DEAD) and flip.at_us >= whole.at_us - OUTAGE_US
-    )
-    return Outage(members, len(members))
-
-
-def _deaf_spans(connection: sqlite3.Connection) -> list[tuple[int, int]]:
-    rows = connection.execute(
-        "SELECT at_us FROM flips WHERE site = '' AND camera = ? ORDER BY at_us", (_STATION,)
-    )
-    moments = [row[0] for row in rows]
-    return list(zip(moments[::2], moments[1::2], strict=False))

@@ -13,6 +13,7 @@ from collector.archive.flips import State
 from collector.archive.folder import StationFolder
 from collector.liveness import queue
 from collector.liveness.watcher import Watcher
+from collector.liveness.wording import message
 from shared.clock import microseconds
 from shared.messages import CameraState
 from tests import seed
@@ -46,6 +47,15 @@ class Station:
 
     def told(self, site: str, camera: str = "") -> list[State]:
         return [flip.state for flip in book.history(self.folder, site) if flip.camera == camera]
+
+    def told_by_mail(self) -> list[str]:
+        """What one target reads now, line by line without the title."""
+        now_us = microseconds(self.clock.now())
+        found = queue.due(self.connection, TARGET, now_us)
+        with self.connection:
+            queue.settle(self.connection, TARGET, found, now_us, is_sent=True)
+        _, body = message(self.folder, "Trạm", found.flips)
+        return [line for line in body.splitlines() if line]
 
     def due(self) -> list[tuple[str, str, State]]:
         found = queue.due(self.connection, TARGET, microseconds(self.clock.now()))
@@ -99,7 +109,76 @@ def test_an_outage_of_many_is_one_alarm_and_what_stays_silent_another(station: S
     station.minutes(6, *sites[1:])
     assert station.told("") == [State.OUTAGE, State.UP]
     assert station.told("nha-0")[-1] is State.SILENT
-    assert sorted(station.due()) == [("", "", State.UP), ("nha-0", "", State.SILENT)]
+    assert station.due() == [("", "", State.UP)]
+    station.minutes(12, *sites[1:])
+    assert station.due() == [("nha-0", "", State.SILENT)]
+
+
+def test_a_tenth_of_the_sites_is_one_alarm_that_names_them_and_one_all_clear(station: Station) -> None:
+    sites = [f"nha-{number:03}" for number in range(120)]
+    hamlets = {site: (f"Nhà {site[4:]}", "Thôn Đông" if site < "nha-008" else "Thôn Tây") for site in sites}
+    seed.sites(station.folder, NOON, hamlets)
+    station.minutes(2, *sites)
+    station.minutes(11, *sites[12:])
+    assert station.due() == []  # still settling: who falls a minute later is counted in
+    station.minutes(3, *sites[12:])
+    told = station.told_by_mail()
+    assert len(told) == 2
+    assert told[0].startswith("12 cơ sở: nhiều nơi mất kết nối cùng lúc")
+    assert "Thôn Đông 8 (Nhà 000, Nhà 001, Nhà 002, …), Thôn Tây 4 (Nhà 008, " in told[0]
+    assert "12 sites: many silent at once" in told[1]
+    station.restart()
+    station.minutes(3, *sites[12:])
+    station.minutes(3, *sites)
+    told = station.told_by_mail()
+    assert [line.split(" (")[0] for line in told] == [
+        "12 trong 12 cơ sở có tín hiệu lại, 0 chưa",
+        "12 of 12 sites are back, 0 are not yet",
+    ]
+    station.minutes(15, *sites)
+    assert station.told_by_mail() == []
+
+
+def test_who_falls_with_others_over_a_restart_is_told_with_them(station: Station) -> None:
+    sites = [f"nha-{number:03}" for number in range(120)]
+    station.minutes(2, *sites)
+    station.minutes(1, *sites[6:])
+    station.minutes(9, *sites[12:])  # six are silent by now, six more will be in a minute
+    station.restart()
+    station.minutes(6, *sites[12:])
+    assert station.due() == [("", "", State.OUTAGE)]
+
+
+def test_a_station_that_slept_an_hour_raises_no_alarm_for_sites_that_return_slowly(station: Station) -> None:
+    sites = [f"nha-{number:03}" for number in range(60)]
+    station.minutes(3, *sites)
+    station.clock.advance(timedelta(hours=1))
+    station.restart()
+    for minute in range(9):
+        station.minutes(1, *sites[: 7 * minute])
+    station.minutes(15, *sites)
+    assert station.due() == [("", "station", State.DEAF)]
+    assert {state for site in sites for state in station.told(site)} <= {State.UP, State.LATE}
+
+
+def test_a_site_that_comes_and_goes_is_one_alarm_and_one_all_clear(station: Station) -> None:
+    told = []
+    for _ in range(12):
+        station.minutes(1, "nha-a", "nha-b")
+        station.minutes(3, "nha-b")
+        told += station.due()
+    station.minutes(70, "nha-a", "nha-b")
+    assert told + station.due() == [("nha-a", "", State.UNSTABLE), ("nha-a", "", State.UP)]
+
+
+def test_a_line_that_comes_and_goes_for_everybody_is_one_alarm(station: Station) -> None:
+    sites = [f"nha-{number:03}" for number in range(30)]
+    told = []
+    for _ in range(12):
+        station.minutes(1, *sites)
+        station.minutes(3)
+        told += station.due()
+    assert told == [("", "", State.OUTAGE)]
 
 
 def test_a_camera_without_a_picture_is_told_once(station: Station) -> None:
