@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -29,6 +28,7 @@ class Inbox:
         self._max_messages, self._max_bytes = max_messages, max_bytes
         self._letters: deque[Letter] = deque()
         self._bytes = 0
+        self._awaited = 1  # letters: the committer is woken at so many, not at each
         self._changed = threading.Condition()
         self._closed = False
         self.turned_away = 0
@@ -43,22 +43,24 @@ class Inbox:
                 return False
             self._letters.append(letter)
             self._bytes += size
-            self._changed.notify()
+            if len(self._letters) == self._awaited:
+                self._changed.notify()
             return True
 
     def take(self, limit: int, wait_s: float, gather_s: float) -> list[Letter]:
         """Wait for a first letter, then a little longer for company; empty when none came."""
         with self._changed:
-            self._changed.wait_for(lambda: self._letters or self._closed, wait_s)
+            self._await(1, wait_s)
             if not self._letters:
                 return []
-            deadline_s = time.monotonic() + gather_s
-            while len(self._letters) < limit and not self._closed:
-                if not self._changed.wait(max(deadline_s - time.monotonic(), 0)):
-                    break
+            self._await(limit, gather_s)
             batch = [self._letters.popleft() for _ in range(min(limit, len(self._letters)))]
             self._bytes -= sum(len(letter.delivery.payload) for letter in batch)
             return batch
+
+    def _await(self, count: int, timeout_s: float) -> None:
+        self._awaited = count
+        self._changed.wait_for(lambda: len(self._letters) >= count or self._closed, timeout_s)
 
     def close(self) -> None:
         """Take nothing more; what is inside can still be taken out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 
 from collector.intake.enrolment_endpoint import REQUESTS_PER_MINUTE, AddressLimit
@@ -47,3 +48,24 @@ def test_an_address_may_ask_so_often_a_minute_and_others_are_not_held_up() -> No
     assert limit.allows("10.0.0.2")
     now_s[0] = 61.0
     assert limit.allows("10.0.0.1")
+
+
+def test_the_taker_is_woken_by_the_first_letter_and_once_more_by_enough_company() -> None:
+    inbox = Inbox()
+    batches: list[int] = []
+
+    def take() -> None:
+        batches.append(len(inbox.take(50, wait_s=30, gather_s=30)))
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    for _ in range(50):
+        inbox.put(letter())
+    taker.join(20)
+    assert batches == [50]
+
+
+def test_a_letter_without_company_is_not_kept_waiting_for_it() -> None:
+    inbox = Inbox()
+    inbox.put(letter())
+    assert len(inbox.take(500, wait_s=30, gather_s=0.01)) == 1
