@@ -1,10 +1,12 @@
 """What of the bare broker's rate is left when nothing may be lost? Alternating rounds, the median of each.
 
-Run: python -m tests.bench.uplink.rate [--rounds 5] [--events 8000] [--json FILE].
-Raw: own lean senders -> mosquitto -> own lean taker, QoS 1. Durable: rows of real outboxes -> the agent's
-publisher -> the same mosquitto -> the real collector: checked, committed, acknowledged -> deleted from the
-outbox. Same bytes and properties, TLS with client certificates, the same broker configuration, the same
-number of senders; each a process. A rate is that between the 10th and the 90th hundredth of the messages.
+Run: python -m tests.bench.uplink.rate [--rounds 5] [--events 8000] [--outboxes] [--json FILE].
+Raw: lean senders -> mosquitto -> a lean taker, QoS 1. Durable: lean senders -> the same mosquitto -> the real
+collector: checked, committed, acknowledged -> done with at the sender. Same bytes and properties, TLS with
+client certificates, the same broker configuration, the same number of senders; each a process.
+With --outboxes the agent's own outbox, publisher and client send instead, and a row must be deleted there:
+then four boxes' signatures, databases and paho run on the processors of the station they are to load.
+A rate is that between the 10th and the 90th hundredth of the messages.
 """
 
 from __future__ import annotations
@@ -46,9 +48,9 @@ class Round:
 class Bench:
     """One station, its senders, and both ways to use them."""
 
-    def __init__(self, folder: Path, events: int) -> None:
+    def __init__(self, folder: Path, events: int, *, outboxes: bool) -> None:
         folder.mkdir()
-        self._folder, self._events = folder, events
+        self._folder, self._events, self._outboxes = folder, events, outboxes
         self._station = Station(folder / "station", start=False)
         names = [f"nha-{number}" for number in range(SENDERS)]
         self._papers = fleet_papers.issue(self._station.folder, names, folder / "papers")
@@ -80,7 +82,11 @@ class Bench:
         window_kb = WINDOW_KB["30 kB" if pictures else "500 B"]
         self._station.start()
         try:
-            ends = [self._source(each, window_kb, pictures=pictures) for each in self._papers]
+            if self._outboxes:
+                ends = [self._source(each, window_kb, pictures=pictures) for each in self._papers]
+            else:
+                share = self._events // SENDERS * (2 if pictures else 1)
+                ends = [self._raw("keep", each, share, pictures=pictures) for each in self._papers]
             pids = self._station.broker_pid(), self._station.pid
             for end in ends:
                 _await_ready(end)
@@ -171,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=8000)
+    parser.add_argument("--outboxes", action="store_true")
     parser.add_argument("--sizes", nargs="+", default=list(GOALS), choices=list(GOALS))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -178,7 +185,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in asked.sizes:
             pictures = name == "30 kB"
-            bench = Bench(Path(folder) / name.replace(" ", ""), asked.events // (4 if pictures else 1))
+            events = asked.events // (4 if pictures else 1)
+            bench = Bench(Path(folder) / name.replace(" ", ""), events, outboxes=asked.outboxes)
             raw, durable = [], []
             for _ in range(asked.rounds):
                 raw.append(bench.raw(pictures=pictures))

@@ -1,31 +1,35 @@
-"""The floor of the rate bench: one end of a bare broker, in a process of its own.
+"""The lean ends of the rate bench, each a process of its own.
 
-`python -m tests.bench.uplink.raw send|take PORT CA CERTIFICATE KEY SITE COUNT PICTURES`. The sender says the
-same bytes with the same properties as the agent would, with at most WINDOW of them not confirmed by the
-broker; the taker confirms what comes and writes when it came. Nothing is checked, nothing is kept.
+`python -m tests.bench.uplink.raw send|take|keep PORT CA CERTIFICATE KEY SITE COUNT PICTURES`. All say the
+same bytes and properties as the agent would. `send` and `take` are the floor: two ends of a bare broker,
+at most WINDOW of each sender's messages not confirmed by it; the taker confirms what comes and writes when it
+came. `keep` is one of many boxes before a station: done with a message when the collector says it is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import sys
 import time
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import uuid6
 
+from shared.messages import Acknowledgement
 from shared.mqtt5 import Greeting, properties
-from shared.topics import ALL_UP, Channel, up
+from shared.topics import ALL_UP, Channel, down_ack, up
 from tests.bench.fleet import pictures
 from tests.bench.fleet.mqtt5 import Connection, opened
 from tests.station import Papers, Voice, a_picture, an_event, announced
 
 WINDOW = 50  # messages; as in the measurement the goal was set by
+KEEP_WINDOW_BYTES = 1_000_000  # what sixteen boxes have open, each with `agent.settings.window_kb`
 TAKER_WINDOW = 1_000  # collector.intake.subscriber
-Message = tuple[str, bytes, bytes]
+KEEPALIVE_S = 300  # the broker's most: an end that is ready waits for the others, and nobody pings
+Message = tuple[UUID, str, bytes, bytes]
 
 
 def messages(papers: Papers, count: int, *, with_pictures: bool) -> list[Message]:
@@ -35,27 +39,25 @@ def messages(papers: Papers, count: int, *, with_pictures: bool) -> list[Message
         picture = a_picture(number, some[number % len(some)]) if some else b""
         event = an_event(papers.site, thumbnail=announced(picture, 640, 480) if picture else None)
         body, named = voice.said(event)
-        made.append((up(papers.site, Channel.EVENT), body, properties(event.id.bytes, named=named)))
+        beside = properties(event.id.bytes, named=named)
+        made.append((event.id, up(papers.site, Channel.EVENT), body, beside))
         if picture:
             given = uuid6.uuid7()
             named = voice.number() | {"id": str(given), "event_id": str(event.event_id)}
             named["sha256"] = sha256(picture).hexdigest()
             beside = properties(given.bytes, "image/jpeg", named)
-            made.append((up(papers.site, Channel.THUMBNAIL), picture, beside))
+            made.append((given, up(papers.site, Channel.THUMBNAIL), picture, beside))
     return made
 
 
 class End:
-    """Either end's ears."""
+    """What both ends have: a connection, and how much is left."""
 
     def __init__(self, count: int) -> None:
         self.ready, self.done = asyncio.Event(), asyncio.Event()
         self.connection: Connection | None = None
         self.came: list[tuple[float, int]] = []
-        self._count, self._left = count, count
-        self.queue: list[Message] = []
-        self.open = 0
-        self._to_confirm: list[int] = []
+        self._left = count
 
     def connected(self) -> None:
         self.ready.set()
@@ -64,8 +66,28 @@ class End:
         self.ready.set()
 
     def lost(self, reason: str) -> None:
-        if self._left:
+        if self._left > 0:
             raise SystemExit(reason)
+
+    def heard(self, topic: str, payload: bytes, packet_id: int) -> None:
+        raise NotImplementedError
+
+    def answered(self, packet_id: int, code: int) -> None:
+        assert code < 0x80, hex(code)
+
+    def gone(self, count: int) -> None:
+        self.came.append((time.monotonic(), count))
+        self._left -= count
+        if self._left <= 0:
+            self.done.set()
+
+
+class Taker(End):
+    """Confirms what comes, all of one reading at once."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._to_confirm: list[int] = []
 
     def heard(self, topic: str, payload: bytes, packet_id: int) -> None:
         if not self._to_confirm:
@@ -75,43 +97,85 @@ class End:
     def _confirm(self) -> None:
         assert self.connection
         self.connection.confirm(self._to_confirm)
-        self.came.append((time.monotonic(), len(self._to_confirm)))
-        self._less(len(self._to_confirm))
+        self.gone(len(self._to_confirm))
         self._to_confirm.clear()
 
+
+class Sender(End):
+    """Says its queue, the broker's word is enough."""
+
+    def __init__(self, queue: list[Message]) -> None:
+        super().__init__(len(queue))
+        self.queue = queue
+        self._unanswered = 0
+
     def answered(self, packet_id: int, code: int) -> None:
-        assert code < 0x80, hex(code)
-        self.open -= 1
+        super().answered(packet_id, code)
+        self._unanswered -= 1
         self.send()
-        self._less(1)
+        self.settled()
+
+    def settled(self) -> None:
+        self.gone(1)
 
     def send(self) -> None:
-        assert self.connection
-        while self.queue and self.open < WINDOW:
-            self.connection.publish(*self.queue.pop())
-            self.open += 1
+        while self.queue and self.may_say():
+            self.say(self.queue.pop())
 
-    def _less(self, count: int) -> None:
-        self._left -= count
-        if self._left <= 0:
-            self.done.set()
+    def may_say(self) -> bool:
+        return self._unanswered < WINDOW
+
+    def say(self, message: Message) -> None:
+        assert self.connection
+        self.connection.publish(*message[1:])
+        self._unanswered += 1
+
+
+class Keeper(Sender):
+    """Says its queue; only the collector's word counts."""
+
+    def __init__(self, queue: list[Message]) -> None:
+        super().__init__(queue)
+        self._open: dict[UUID, int] = {}
+        self._bytes = 0
+
+    def heard(self, topic: str, payload: bytes, packet_id: int) -> None:
+        assert self.connection
+        self.connection.confirm((packet_id,))
+        word = Acknowledgement.model_validate_json(payload)
+        assert not word.refused, word.refused
+        sizes = [self._open.pop(given) for given in word.stored]
+        self._bytes -= sum(sizes)
+        self.send()
+        self.gone(len(sizes))
+
+    def settled(self) -> None:
+        """The broker's word is not enough."""
+
+    def may_say(self) -> bool:
+        return super().may_say() and self._bytes < KEEP_WINDOW_BYTES
+
+    def say(self, message: Message) -> None:
+        super().say(message)
+        self._open[message[0]] = len(message[2])
+        self._bytes += len(message[2])
 
 
 async def run(role: str, port: int, papers: Papers, count: int, *, with_pictures: bool) -> None:
-    end = End(count)
-    context = ssl.create_default_context(cafile=papers.ca)
-    context.load_cert_chain(papers.certificate, papers.key)
-    if role == "send":
-        end.queue = messages(papers, count // (2 if with_pictures else 1), with_pictures=with_pictures)[::-1]
-    end.connection = await opened(port, context, Greeting(papers.site, receive_maximum=TAKER_WINDOW), end)
+    end: Taker | Sender = Taker(count)
+    if role != "take":
+        queue = messages(papers, count // (2 if with_pictures else 1), with_pictures=with_pictures)[::-1]
+        end = Sender(queue) if role == "send" else Keeper(queue)
+    greeting = Greeting(papers.site, KEEPALIVE_S, receive_maximum=TAKER_WINDOW)
+    end.connection = await opened(port, papers.context(), greeting, end)
     await end.ready.wait()
-    if role == "take":
+    if role != "send":
         end.ready.clear()
-        end.connection.subscribe((ALL_UP,))
+        end.connection.subscribe((ALL_UP if role == "take" else down_ack(papers.site),))
         await end.ready.wait()
     print("READY", flush=True)
     began_cpu_s = time.process_time()
-    if role == "send":
+    if isinstance(end, Sender):
         await asyncio.to_thread(sys.stdin.readline)
         end.send()
     await end.done.wait()
