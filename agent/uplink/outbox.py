@@ -198,15 +198,18 @@ class Outbox:
         return len(lost)
 
     def recent(self, span_us: tuple[int, int], limit: int, not_these: frozenset[UUID]) -> list[Row]:
-        """Return what was made in this span of the wall clock, most urgent first."""
-        found = "outbox INDEXED BY outbox_made WHERE made_us BETWEEN ? AND ?"
+        """Return what was made in this span of the wall clock, most urgent first, then newest first."""
+        found = "outbox INDEXED BY outbox_made WHERE made_us BETWEEN ? AND ? ORDER BY priority, place DESC"
         return self._choose(found, span_us, limit, not_these)
 
     def backlog(
         self, span_us: tuple[int, int], limit: int, not_these: frozenset[UUID], *, pictures: bool
     ) -> list[Row]:
         """Return what was made outside that span, most urgent first, then oldest first."""
-        found = "outbox INDEXED BY outbox_order WHERE made_us NOT BETWEEN ? AND ? AND priority <= ?"
+        found = (
+            "outbox INDEXED BY outbox_order WHERE made_us NOT BETWEEN ? AND ? AND priority <= ?"
+            " ORDER BY priority, place"
+        )
         urgent_to = _THUMBNAIL_PRIORITY if pictures else _THUMBNAIL_PRIORITY - 1
         return self._choose(found, (*span_us, urgent_to), limit, not_these)
 
@@ -338,7 +341,7 @@ class Outbox:
         """Find the places by an index alone; only the bodies that go are read."""
         with self._lock:
             places = self._db.execute(
-                f"SELECT place FROM {found} ORDER BY priority, place LIMIT ?",  # noqa: S608 -- the words are ours
+                f"SELECT place FROM {found} LIMIT ?",  # noqa: S608 -- the words are ours
                 (*facts, limit + len(not_these)),
             ).fetchall()
             chosen: list[Row] = []

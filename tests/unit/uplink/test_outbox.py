@@ -70,6 +70,16 @@ def test_a_start_goes_before_an_end_before_an_update_before_a_picture(tmp_path: 
     ]
 
 
+def test_of_the_last_minutes_the_newest_goes_first_and_of_the_backlog_the_oldest(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", SPEAKER)
+    for _ in range(3):
+        outbox.put(event(jpeg=JPEG), JPEG)
+    assert [row.sequence for row in outbox.recent(ALWAYS, 6, frozenset())] == [5, 3, 1, 6, 4, 2]
+    never = (0, 0)
+    backlog = outbox.backlog(never, 6, frozenset(), pictures=True)
+    assert [row.sequence for row in backlog] == [1, 3, 5, 2, 4, 6]
+
+
 def test_only_the_collectors_word_removes_a_row(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db", SPEAKER)
     kept = outbox.put(event())
@@ -109,7 +119,7 @@ def test_pictures_of_updates_go_before_older_pictures_of_starts(tmp_path: Path) 
     outbox.put(event(Phase.START, jpeg=JPEG), JPEG)
     outbox.put(event(Phase.UPDATE, jpeg=JPEG), JPEG)
     outbox.put(event(Phase.END, jpeg=JPEG), JPEG)
-    assert [number for channel, number in rows(outbox) if channel is Channel.THUMBNAIL] == [2, 6]
+    assert [number for channel, number in rows(outbox) if channel is Channel.THUMBNAIL] == [6, 2]
 
 
 def test_what_was_dropped_is_told_with_numbers_times_and_reason(tmp_path: Path) -> None:
