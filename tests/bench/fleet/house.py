@@ -26,13 +26,13 @@ from shared.messages import (
     CameraState,
     CollectorState,
     DetectionEvent,
-    PathPoint,
     Phase,
     Thumbnail,
 )
 from shared.mqtt5 import Greeting, Will, properties
 from shared.topics import COLLECTOR_STATE, Channel, down_ack, down_command, down_configuration, up
 from tests.bench.fleet.mqtt5 import Connection, opened
+from tests.bench.uplink.lives import path
 from tests.station import Papers, Voice, a_heartbeat, a_picture, an_event
 
 WINDOW_BYTES = 64 * 1024  # agent.settings.window_kb
@@ -132,7 +132,7 @@ class House:
 
     def _keep_event(self, began: DetectionEvent, phase: Phase) -> None:
         revision = list(Phase).index(phase)
-        known: dict[str, object] = {"phase": phase, "revision": revision, "path": _path(_POINTS[phase])}
+        known: dict[str, object] = {"phase": phase, "revision": revision, "path": path(_POINTS[phase])}
         if revision:
             known |= {"id": uuid6.uuid7(), "seen_at": datetime.now(UTC)}
         event = began.model_copy(update=known)
@@ -277,10 +277,3 @@ def _announced(picture: bytes) -> Thumbnail:
         sha256=sha256(picture).hexdigest(), size_bytes=len(picture), width=640, height=480,
         taken_at=datetime.now(UTC),
     )  # fmt: skip
-
-
-def _path(points: int) -> tuple[PathPoint, ...]:
-    return tuple(
-        PathPoint(t=0.25 * n, x=round(0.1 + 0.0371 * n, 4), y=round(0.9 - 0.0213 * n, 4))
-        for n in range(points)
-    )

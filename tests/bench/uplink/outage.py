@@ -24,7 +24,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-import uuid6
 from uuid6 import uuid7
 
 from agent.uplink import identity
@@ -35,18 +34,18 @@ from agent.uplink.wire import Connected, Fact
 from collector.archive.folder import StationFolder
 from collector.archive.search import Question, Search
 from shared.clock import SystemClock
-from shared.messages import Heartbeat, Phase
+from shared.messages import Heartbeat
 from tests.bench.fleet import papers as fleet_papers
 from tests.bench.fleet import pictures
 from tests.bench.fleet.gauge import share
+from tests.bench.uplink.lives import life
 from tests.bench.uplink.slow_line import SlowLine
-from tests.station import Papers, Station, a_heartbeat, a_picture, an_event, announced, wait_until
+from tests.station import Papers, Station, a_heartbeat, a_picture, wait_until
 
 SITE = "nha-ong-ba"
 EVENTS_A_DAY = 3_000
 DAY_S = 86_400.0
 HEARTBEAT_S = 5.0
-LIVES_S = 8.0  # from an object's start to its end
 KBIT_BYTES = 125.0
 NEWEST_GOAL_S, HEARTBEAT_GOAL_S, DRAIN_GOAL = 5.0, 10.0, 0.8
 
@@ -114,17 +113,8 @@ class HouseBehind:
         """Somebody comes and goes; return the event."""
         self._made += 1
         jpeg = a_picture(self._made, self._pictures[self._made % len(self._pictures)])
-        event = an_event(
-            SITE,
-            thumbnail=announced(jpeg, 640, 480),
-            started_at=at - timedelta(seconds=1),
-            seen_at=at,
-        )
-        self.outbox.put(event, jpeg)
-        for revision, (phase, after_s) in enumerate(((Phase.UPDATE, 5.0), (Phase.END, LIVES_S)), start=1):
-            seen = at + timedelta(seconds=after_s)
-            changed = {"id": uuid6.uuid7(), "revision": revision, "phase": phase, "seen_at": seen}
-            self.outbox.put(event.model_copy(update=changed | {"thumbnail": None}))
+        for event, picture in life(SITE, at, jpeg, is_whole=True):
+            self.outbox.put(event, picture)
         return event.event_id
 
     def _beat(self) -> Heartbeat:

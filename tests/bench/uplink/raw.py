@@ -1,9 +1,10 @@
 """The lean ends of the rate bench, each a process of its own.
 
-`python -m tests.bench.uplink.raw send|take|keep PORT CA CERTIFICATE KEY SITE COUNT PICTURES`. All say the
-same bytes and properties as the agent would. `send` and `take` are the floor: two ends of a bare broker,
-at most WINDOW of each sender's messages not confirmed by it; the taker confirms what comes and writes when it
-came. `keep` is one of many boxes before a station: done with a message when the collector says it is kept.
+`python -m tests.bench.uplink.raw send|take|keep PORT CA CERTIFICATE KEY SITE EVENTS MESSAGES`, so many
+messages of each event (`lives`). All say the same bytes and properties as the agent would. `send` and `take`
+are the floor: two ends of a bare broker, at most WINDOW of each sender's messages not confirmed by it; the
+taker confirms what comes and writes when it came. `keep` is one of many boxes before a station: done with a
+message when the collector says it is kept.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import uuid6
 from shared.messages import Acknowledgement
 from shared.mqtt5 import Greeting, properties
 from shared.topics import ALL_UP, Channel, down_ack, up
-from tests.bench.fleet import pictures
 from tests.bench.fleet.mqtt5 import Connection, opened
-from tests.station import Papers, Voice, a_picture, an_event, announced
+from tests.bench.uplink.lives import lives
+from tests.station import Papers, Voice
 
 WINDOW = 50  # messages; as in the measurement the goal was set by
 KEEP_WINDOW_BYTES = 1_000_000  # what sixteen boxes have open, each with `agent.settings.window_kb`
@@ -32,12 +33,9 @@ KEEPALIVE_S = 300  # the broker's most: an end that is ready waits for the other
 Message = tuple[UUID, str, bytes, bytes]
 
 
-def messages(papers: Papers, count: int, *, with_pictures: bool) -> list[Message]:
-    voice, some = Voice(papers.private_key()), pictures.some() if with_pictures else []
-    made: list[Message] = []
-    for number in range(count):
-        picture = a_picture(number, some[number % len(some)]) if some else b""
-        event = an_event(papers.site, thumbnail=announced(picture, 640, 480) if picture else None)
+def messages(papers: Papers, events: int, of_each: int) -> list[Message]:
+    voice, made = Voice(papers.private_key()), []
+    for event, picture in lives(papers.site, events, of_each):
         body, named = voice.said(event)
         beside = properties(event.id.bytes, named=named)
         made.append((event.id, up(papers.site, Channel.EVENT), body, beside))
@@ -67,7 +65,7 @@ class End:
 
     def lost(self, reason: str) -> None:
         if self._left > 0:
-            raise SystemExit(reason)
+            raise SystemExit(f"{reason}: {self._left} messages left")
 
     def heard(self, topic: str, payload: bytes, packet_id: int) -> None:
         raise NotImplementedError
@@ -161,10 +159,10 @@ class Keeper(Sender):
         self._bytes += len(message[2])
 
 
-async def run(role: str, port: int, papers: Papers, count: int, *, with_pictures: bool) -> None:
-    end: Taker | Sender = Taker(count)
+async def run(role: str, port: int, papers: Papers, events: int, of_each: int) -> None:
+    end: Taker | Sender = Taker(events * of_each)
     if role != "take":
-        queue = messages(papers, count // (2 if with_pictures else 1), with_pictures=with_pictures)[::-1]
+        queue = messages(papers, events, of_each)[::-1]
         end = Sender(queue) if role == "send" else Keeper(queue)
     greeting = Greeting(papers.site, KEEPALIVE_S, receive_maximum=TAKER_WINDOW)
     end.connection = await opened(port, papers.context(), greeting, end)
@@ -185,9 +183,9 @@ async def run(role: str, port: int, papers: Papers, count: int, *, with_pictures
 
 
 def main() -> None:
-    role, port, ca, certificate, key, site, count, with_pictures = sys.argv[1:]
+    role, port, ca, certificate, key, site, events, of_each = sys.argv[1:]
     papers = Papers(site, Path(certificate), Path(key), Path(ca))
-    asyncio.run(run(role, int(port), papers, int(count), with_pictures=with_pictures == "1"))
+    asyncio.run(run(role, int(port), papers, int(events), int(of_each)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """One box of the rate bench, a process of its own: the agent's outbox, publisher and MQTT client, unchanged.
 
-`python -m tests.bench.uplink.source HOME EVENTS PICTURES WINDOW_KB`: fills its outbox, connects, says READY,
+`python -m tests.bench.uplink.source HOME EVENTS MESSAGES WINDOW_KB`: fills its outbox, connects, says READY,
 waits for a line on its input, sends, and writes when which messages were deleted from the outbox.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import sys
 import time
 from collections.abc import Iterable
@@ -22,8 +21,7 @@ from agent.uplink.mqtt import MqttWire
 from agent.uplink.outbox import Outbox, Speaker
 from agent.uplink.publisher import Line, Publisher
 from shared.clock import SystemClock
-from tests.bench.fleet import pictures
-from tests.station import a_picture, an_event, announced
+from tests.bench.uplink.lives import lives
 
 
 class TimedOutbox(Outbox):
@@ -39,22 +37,19 @@ class TimedOutbox(Outbox):
         return count
 
 
-def fill(outbox: Outbox, site: str, events: int, *, with_pictures: bool) -> None:
+def fill(outbox: Outbox, site: str, events: int, of_each: int) -> None:
     """Put real events; only here the disk is not waited for."""
     outbox._db.execute("PRAGMA synchronous=OFF")
-    some = pictures.some() if with_pictures else []
-    for number in range(events):
-        picture = a_picture(number, random.choice(some)) if some else None
-        thumbnail = announced(picture, 640, 480) if picture else None
-        outbox.put(an_event(site, thumbnail=thumbnail), picture)
+    for event, picture in lives(site, events, of_each):
+        outbox.put(event, picture)
     outbox._db.execute("PRAGMA synchronous=FULL")
 
 
 def main() -> None:
-    home, events, with_pictures, window_kb = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    home, events, of_each, window_kb = Path(sys.argv[1]), *map(int, sys.argv[2:])
     ours, clock = identity.load(home), SystemClock()
     outbox = TimedOutbox(home / "outbox.db", Speaker(ours.site, uuid7, identity.Signer(ours)))
-    fill(outbox, ours.site, events, with_pictures=bool(with_pictures))
+    fill(outbox, ours.site, events, of_each)
     wire = MqttWire(ours, clock, outbox.arrived)
     publisher = Publisher(outbox, wire, clock, line=Line(window_kb * 1024))
     print("READY", flush=True)
