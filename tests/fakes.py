@@ -98,11 +98,11 @@ class PerfectDetector:
     def detect(self, image: Image) -> list[Detection]:
         self.asked += 1
         seen = [found for actor in self._street.actors if (found := actor.detection(self._street.drawn_s))]
-        part = _part_of_its_picture(image)
+        part = part_of_its_picture(image)
         return [inside for found in seen if (inside := _within(found, part))]
 
 
-def _part_of_its_picture(image: Image) -> Box:
+def part_of_its_picture(image: Image) -> Box:
     """A crop is a view: where it begins in memory says which part of the picture it is."""
     whole = image.base
     if not isinstance(whole, np.ndarray) or whole.ndim != image.ndim or whole.shape == image.shape:

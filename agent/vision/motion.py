@@ -10,11 +10,13 @@ one gain and one offset, found with medians so that the walker himself does not 
 place (`_unlike_locally`), for clouds and headlights. Rain is not motion: while it rains a pixel shows
 the darker of two looks (`_without_rain`), and a drop is in one of them only. What is left is counted in
 cells: a few neighbouring ones that changed are motion. What is smaller than that may be somebody far
-away, and `agent.vision.specks` follows it to see whether it goes anywhere.
+away: on his own scale (`_unlike_in_small`), where no light has an edge and noise averages out, he stands
+out also at night and under clouds, and `agent.vision.specks` follows him to see whether he goes anywhere.
 
-When most of the picture no longer fits (infra-red switch-over, somebody turned the camera) nothing
-moved either: the scene is learned anew. Whoever stood there meanwhile is found by the quiet look of
-`agent.vision.pipeline`.
+When most of the picture no longer fits, nothing moved either. Did it come slowly, then it is light that
+lies otherwise on every place, and the scene is shown in it from now on. Did it come at once (infra-red
+switch-over, somebody turned the camera), then the scene is learned anew, and until a far walker can be
+told from it again the gate says that it is blind: `agent.vision.pipeline` then goes on patrol.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ _WIDTH, _HEIGHT = 320, 180  # a person of 8 % of the height is still 14 pixels t
 _CELL = 10  # pixels: 32 x 18 cells; a clock's digit changes one or two, a person three or more
 _COLUMNS, _ROWS = _WIDTH // _CELL, _HEIGHT // _CELL
 _LOCAL = 41  # pixels: a light is broader than that, whoever is narrower keeps all of his contrast
+_FEW = _WIDTH // 2, _HEIGHT // 2  # a walker of 6 % of the height is still two pixels wide and five tall
+_NEARBY = 11  # of those: he fills a twelfth of it; the edge of a cloud's shadow is wider
 _SAMPLE = 8  # every eighth pixel each way, 920 in all, is enough for a median
 _A_QUARTER = 60  # of 255: part of a coarse pixel that must have changed for a drop to count
 _WHOLE = Box(0.0, 0.0, 1.0, 1.0)
@@ -43,13 +47,19 @@ _Grey = NDArray[np.uint8]
 _Average = NDArray[np.float32]
 _Cells = NDArray[np.bool_]
 
+_NOTHING: _Grey = np.zeros(_FEW[::-1], np.uint8)
+
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """`moved`: look at this frame. `regions`: where, in fractions; empty during the hold."""
+    """`moved`: look at this frame. `regions`: where, in fractions; empty during the hold.
+
+    `blind`: somebody far away would not be noticed now.
+    """
 
     moved: bool
     regions: tuple[Box, ...] = ()
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +71,14 @@ class MotionTuning:
     hold_s: float = 1.0  # people pause between steps; measured to keep 95 % of the useful looks
     gap_s: float = 5.0  # no frame for so long: the stream was away, the scene may be another
     difference: float = 18.0  # grey levels; codec noise stays under 10 after the blur
+    faint: float = 6.0  # the same on a far walker's scale; 5 to 8 see the same, 10 loses him at dusk
     noise_factor: float = 6.0  # times the picture's own noise, for grainy nights
     cell_share: float = 0.15  # of a cell's pixels; a far walker fills a sixth of his cells
     min_cells: int = 3  # a clock in the picture changes two cells a second
     another_scene: float = 12.0  # median grey levels; noise gives 4 on a bad night, a walker none
+    at_once: float = 6.0  # the same against just now; a cloud's edge gives 2, a switch-over 13 and more
     settle_s: float = 2.0  # cameras hunt for exposure that long after switching to infra-red
+    blind_s: float = 1.5  # after that: two looks to see a speck, five to see it go somewhere
     drops: int = 8  # more things than that which brightened between two looks are rain
     many_drops: int = 40  # so many that they fall twice on one place; a bright runner may be lost in it
     rain_s: float = 10.0  # rain does not stop between two drops
@@ -84,8 +97,8 @@ class MotionGate:
         self._open_until_s = 0.0
         self._settle_until_s = 0.0
         self._specks = Specks()
-        self._before: _Grey = np.zeros((_HEIGHT, _WIDTH), np.uint8)  # what the last look found changed
-        self._recent: tuple[_Grey, _Grey] = (self._before, self._before)  # the looks before this one
+        self._before = _NOTHING  # what the last look found changed on a far walker's scale
+        self._recent: tuple[_Grey, ...] = ()  # the two looks before this one
         self._learned_s = 0.0
         self._raining_until_s = self._pouring_until_s = 0.0
 
@@ -106,19 +119,22 @@ class MotionGate:
             return Motion(moved=True, regions=(_WHOLE,))
         if now < self._settle_until_s:
             self._scene = self._learned_anew(grey)
-            return Motion(moved=now <= self._open_until_s)
+            return Motion(moved=now <= self._open_until_s, blind=True)
         grey = self._without_rain(grey, now)
         gain, offset = _light(self._scene, grey)
         self._scene, self._just_now = self._scene * gain + offset, self._just_now * gain + offset
-        if _median(_sample(_unlike(grey, self._scene))) > self._tuning.another_scene:
-            self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
-            return Motion(moved=now <= self._open_until_s)
+        if _off(grey, self._scene) > self._tuning.another_scene:
+            if _off(grey, self._just_now) > self._tuning.at_once:
+                self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
+                return Motion(moved=now <= self._open_until_s, blind=True)
+            self._scene = _in_light_of(self._scene, grey, _LOCAL)
         regions = self._compare(grey, self._scene, now)
         if regions:
             self._open_until_s = now + self._tuning.hold_s
         cv2.accumulateWeighted(grey, self._scene, 1 - math.exp(-elapsed_s / self._tuning.follow_s))
         cv2.accumulateWeighted(grey, self._just_now, 1 - math.exp(-elapsed_s / self._tuning.just_now_s))
-        return Motion(moved=now <= self._open_until_s, regions=regions)
+        blind = now < self._settle_until_s + self._tuning.blind_s
+        return Motion(moved=now <= self._open_until_s, regions=regions, blind=blind)
 
     def _compare(self, grey: _Grey, scene: _Average, now: float) -> tuple[Box, ...]:
         tuning = self._tuning
@@ -126,10 +142,18 @@ class MotionGate:
         noise = _median(_sample(unlike_just_now)) * 1.48  # a normal distribution's deviation
         threshold = max(tuning.difference, tuning.noise_factor * noise)
         there = _over(_unlike_locally(grey, scene), threshold)
-        lasting, self._before = np.asarray(cv2.bitwise_and(there, self._before), np.uint8), there
         moving = _over(unlike_just_now, threshold)
         near = _regions(_cells(there, tuning.cell_share), _cells(moving, tuning.cell_share), tuning)
-        return merged([*near, *self._specks.walking(lasting, moving, now)], tuning.max_regions)
+        return merged([*near, *self._far(grey, scene, now)], tuning.max_regions)
+
+    def _far(self, grey: _Grey, scene: _Average, now: float) -> list[Box]:
+        """Who is too small for the cells, and goes somewhere?"""
+        unlike, unlike_just_now = _unlike_in_small(grey, scene, self._just_now)
+        noise = _median(_sample(unlike)) * 1.48
+        threshold = max(self._tuning.faint, self._tuning.noise_factor * noise)
+        there, moving = _over(unlike, threshold), _over(unlike_just_now, threshold)
+        lasting, self._before = np.asarray(cv2.bitwise_and(there, self._before), np.uint8), there
+        return self._specks.walking(lasting, moving, now)
 
     def _without_rain(self, grey: _Grey, now: float) -> _Grey:
         """A drop brightens a pixel for one look only: while it rains, show the darker of two, or three."""
@@ -152,7 +176,7 @@ class MotionGate:
     def _learned_anew(self, grey: _Grey) -> _Average:
         self._just_now = grey.astype(np.float32)
         self._raining_until_s = self._pouring_until_s = 0.0
-        self._before, self._recent, self._learned_s = np.zeros_like(grey), (grey, grey), self._seen_s
+        self._before, self._recent, self._learned_s = _NOTHING, (grey, grey), self._seen_s
         self._specks.clear()
         return grey.astype(np.float32)
 
@@ -167,6 +191,10 @@ def _small_grey(image: Image) -> _Grey:
 
 def _unlike(grey: _Grey, average: _Average) -> _Grey:
     return np.asarray(cv2.absdiff(grey, cv2.convertScaleAbs(average)), np.uint8)
+
+
+def _off(grey: _Grey, average: _Average) -> float:
+    return _median(_sample(_unlike(grey, average)))
 
 
 def _sample(picture: NDArray[Any]) -> NDArray[Any]:
@@ -185,13 +213,27 @@ def _unlike_locally(grey: _Grey, average: _Average) -> _Grey:
     A cloud's shadow or a sweeping headlight changes all of a neighbourhood by one factor; whoever
     comes in has edges and an inside of his own.
     """
-    window = (_LOCAL, _LOCAL)
+    return _unlike(grey, _in_light_of(average, grey, _LOCAL))
+
+
+def _in_light_of(average: _Average, grey: NDArray[Any], nearby: int) -> _Average:
+    """Show the average in the light that lies on each place's surroundings now."""
+    window = (nearby, nearby)
     light = cv2.blur(grey.astype(np.float32), window) + 4  # four levels: black has no factor
     factor = cv2.divide(light, cv2.blur(average, window) + 4)
-    return np.asarray(cv2.absdiff(grey, cv2.convertScaleAbs(cv2.multiply(average, factor))), np.uint8)
+    return np.asarray(cv2.multiply(average, factor), np.float32)
 
 
-def _over(difference: _Grey, threshold: float) -> _Grey:
+def _unlike_in_small(grey: _Grey, *averages: _Average) -> list[NDArray[np.float32]]:
+    """The same on a far walker's own scale: each place against so small a neighbourhood that no light has
+    an edge in it, in pixels so large that noise averages out.
+    """
+    few = cv2.resize(grey, _FEW, interpolation=cv2.INTER_AREA).astype(np.float32)
+    then = [np.asarray(cv2.resize(one, _FEW, interpolation=cv2.INTER_AREA), np.float32) for one in averages]
+    return [np.asarray(cv2.absdiff(few, _in_light_of(one, few, _NEARBY)), np.float32) for one in then]
+
+
+def _over(difference: NDArray[Any], threshold: float) -> _Grey:
     return np.asarray(cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 

@@ -5,10 +5,11 @@
 
 The gate decides whether the detector is *woken*; after that, a living track keeps it awake, because
 the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate
-of looking will do; and when nobody lives, one quiet look in ten seconds finds whoever came while the
-light was changing. A hint from outside (`hint`: the camera itself says it saw somebody) opens the
-gate for a while too, and no more than that: without detections there is no event. At most one
-detection per frame, whatever happens in it.
+of looking will do; when nobody lives, one quiet look in ten seconds finds whoever came while the light
+was changing; and while the gate says it is blind, a patrol of looks goes through all parts of the frame.
+A hint from outside (`hint`: the camera itself says it saw somebody) opens the gate for a while too, and
+no more than that: without detections there is no event. At most one detection per frame, whatever
+happens in it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Tuning:
     still: StillTuning = field(default_factory=StillTuning)
     event: EventTuning = field(default_factory=EventTuning)
     quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
+    patrol_s: float = 0.4  # the whole and its quarters are a round of five: nobody waits for more than 2 s
     still_look_s: float = 1.0  # the gate wakes us when what stands begins to walk
     hint_s: float = 10.0  # a camera speaks at once; a walker is out of sight by then, or has moved
     hint_rest_s: float = 30.0  # between two heeded hints: a camera that cries wolf costs a third at most
@@ -92,7 +94,7 @@ class Pipeline:
         self._rest_s = tuning.quiet_look_s  # while the gate is shut, how long between two looks
         self._forget = False  # the scene, at the next frame
         self._hinted_s = float("-inf")
-        self._moved = True
+        self._moved = self._blind = True
         self._frames = self._looked = self._gated = 0
         self.is_confirming = False  # somebody was found and is not yet sure: the next look decides
 
@@ -122,8 +124,8 @@ class Pipeline:
             self._gate.reset()
         self._newest_s = now
         motion = self._gate.look(frame)
-        self._moved = motion.moved
-        rest_s = self._rest_s
+        self._moved, self._blind = motion.moved, motion.blind
+        rest_s = min(self._rest_s, self._tuning.patrol_s) if motion.blind else self._rest_s
         stirs = anew or motion.moved or now - self._hinted_s <= self._tuning.hint_s
         wanted = stirs or now - self._looked_s >= rest_s
         self._frames += 1
@@ -138,7 +140,10 @@ class Pipeline:
         self._looked_s = now
         width, height = frame.size
         look = self._regions.next(
-            glance.motion.regions, [track.expected for track in self._tracker.live], busy=self._is_busy()
+            glance.motion.regions,
+            [track.expected for track in self._tracker.live],
+            busy=self._is_busy(),
+            patrol=glance.motion.blind,
         )
         detections = self._found(frame.image, look.crop)
         tracks = self._tracker.update(detections, now, width / height, look.shows)
@@ -164,8 +169,8 @@ class Pipeline:
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing moved in the newest frame, nobody hinted, and whoever lives stands still."""
-        if self._forget or self._moved or self._newest_s is None:
+        """Nothing moved in the newest frame, which could show it, nobody hinted, and whoever lives stands."""
+        if self._forget or self._moved or self._blind or self._newest_s is None:
             return False
         if self._newest_s - self._hinted_s <= self._tuning.hint_s:
             return False

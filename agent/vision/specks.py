@@ -1,6 +1,6 @@
 """Which of the few changed pixels are somebody far away? Specks that stay together and go somewhere.
 
-A person at the far end of the view is a dozen pixels on the gate's small picture: as many as a drop of
+A person at the far end of the view is ten pixels of the gate's halved picture: as many as a drop of
 rain, a clock's digit or a leaf. What tells him apart is time. A drop is gone at the next look, a digit
 and a leaf stay where they are; he is there look after look, a little further on each time.
 """
@@ -19,11 +19,10 @@ from shared.geometry import Box
 
 @dataclass(frozen=True, slots=True)
 class SpeckTuning:
-    """Numbers of the far view; lengths in pixels of the gate's picture, 320 across."""
+    """Numbers of the far view; lengths in pixels of the gate's halved picture, 160 across."""
 
-    least_area: int = 16  # grown by a pixel all round, a single noisy pixel has 9
-    reach: float = 6.0  # from look to look at 5 fps: a walker of 6 % of the height goes 1.3
-    gone: float = 5.0  # from where he was first seen; a leaf sways by less, a digit not at all
+    reach: float = 3.0  # from look to look at 5 fps: a walker of 6 % of the height goes 0.6
+    gone: float = 2.5  # from where he was first seen; a leaf sways by less, a digit not at all
     least_age_s: float = 0.7  # that is four looks in a row: no two drops fall so
     patience_s: float = 0.5  # behind a lamp post
     most: int = 24  # followed at once; more is weather
@@ -60,8 +59,7 @@ class Specks:
         grown = cv2.dilate(lasting, np.ones((3, 3), np.uint8))
         _, labels, stats, centres = cv2.connectedComponentsWithStats(grown)
         alive = set(np.unique(labels[moving > 0]).tolist()) - {0}
-        order = [label for label in alive if stats[label, cv2.CC_STAT_AREA] >= tuning.least_area]
-        order.sort(key=lambda label: -int(stats[label, cv2.CC_STAT_AREA]))
+        order = sorted(alive, key=lambda label: -int(stats[label, cv2.CC_STAT_AREA]))
         followed = []
         for label in order[: tuning.most]:
             x, y = (float(value) for value in centres[label])

@@ -99,8 +99,9 @@ def test_the_gate_never_sleeps_through_a_far_walker(
 
 
 LONGEST_SLEEP_S = {
-    "under headlights": ((augment.night, augment.headlights(), augment.noise(8)), 8.0),
-    "under clouds": ((augment.clouds(), augment.noise(4)), 3.0),
+    "under headlights": ((augment.night, augment.headlights(), augment.noise(8)), 1.5),
+    "under clouds": ((augment.clouds(), augment.noise(4)), 1.0),
+    "at dusk": ((augment.fade(), augment.noise(4)), 1.0),
 }
 
 

@@ -185,3 +185,43 @@ def test_rain_of_specks_is_not_motion() -> None:
         return picture
 
     assert opened_after_the_first_look(looked(MotionGate(), Street(), 10, light=light)) == []
+
+
+def dim(image: Image, t: float) -> Image:
+    """A street by night: a fifth of the light, and a sensor's grain."""
+    grain = np.random.default_rng(round(t * 1000)).normal(0, 4, image.shape)
+    return np.clip(image * 0.2 + grain, 0, 255).astype(np.uint8)
+
+
+def test_a_small_walker_in_the_dark_opens_the_gate_and_the_dark_alone_does_not() -> None:
+    """He differs from the street by less than the threshold of a near one; on his own scale he stands out."""
+    far = Actor((0.2, 0.3), (0.02, 0.0), size=(0.016, 0.07), enters_s=3.0)
+    open_at = opened_after_the_first_look(looked(MotionGate(), Street(far), 12, light=dim))
+    assert open_at[0] < 5.0
+    assert all(later - sooner < 1.5 for sooner, later in pairwise(open_at))
+    assert opened_after_the_first_look(looked(MotionGate(), Street(), 12, light=dim)) == []
+
+
+def shadow(image: Image, t: float) -> Image:
+    """The half of the street that a wide soft shadow has reached is half as bright."""
+    reached = np.clip(t / 5 - np.linspace(0, 3, image.shape[1]), 0, 1)[:, None]
+    return (image * (1 - 0.5 * reached)).astype(np.uint8)
+
+
+def test_under_a_shadow_that_wanders_over_the_street_nothing_is_forgotten() -> None:
+    far = Actor((0.2, 0.3), (0.02, 0.0), size=(0.018, 0.08), enters_s=3.0)
+    found = looked(MotionGate(), Street(far), 20, light=shadow)
+    assert not any(motion.blind for _, motion in found)
+    open_at = opened_after_the_first_look(found)
+    assert max(later - sooner for sooner, later in pairwise([*open_at, 20.0])) < 0.5
+    assert opened_after_the_first_look(looked(MotionGate(), Street(), 20, light=shadow)) == []
+
+
+def test_after_a_switch_over_the_gate_is_blind_until_a_small_walker_can_be_told_again() -> None:
+    found = looked(MotionGate(), Street(), 12, light=infra_red_from(4))
+    blind = [t for t, motion in found if motion.blind]
+    assert blind[0] == pytest.approx(4.0)
+    assert blind[-1] == pytest.approx(7.4, abs=0.5)
+    far = Actor((0.5, 0.3), (0.03, 0.0), size=(0.018, 0.08), enters_s=1.0)
+    followed = looked(MotionGate(), Street(far), 12, light=infra_red_from(4))
+    assert next(t for t, motion in followed if t > 4.1 and motion.regions) <= blind[-1] + 0.2

@@ -14,7 +14,7 @@ from uuid6 import uuid7
 
 from agent.vision.detect import Detection
 from agent.vision.event import EventTuning
-from agent.vision.frame import Frame
+from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Counts, Occurrence, Pipeline, Tuning
 from shared.geometry import Box
 from shared.messages import ClockQuality, ClockReading, DetectionEvent, Kind, Phase
@@ -297,6 +297,33 @@ def test_whatever_a_detector_says_each_event_has_one_start_one_end_and_no_gap(sc
         for event in life:
             assert DetectionEvent.model_validate_json(event.model_dump_json()) == event
     assert all(o.view is not None for o in told if o.event.phase is Phase.START)
+
+
+def switched_over(image: Image, t: float) -> Image:
+    """From the fifth second on the camera sees by infra-red."""
+    return image if t < 5 else 255 - image // 2
+
+
+def test_a_far_walker_is_found_while_the_gate_is_blind_after_a_switch_over() -> None:
+    class Small(PerfectDetector):
+        """Finds nobody who is less than a tenth of the picture it is given."""
+
+        def detect(self, image: Image) -> list[Detection]:
+            return [found for found in super().detect(image) if found.box.h >= 0.1]
+
+    street = Street(Actor((0.3, 0.3), (0.02, 0.0), size=(0.018, 0.07), enters_s=4.8), width=320, height=180)
+    pipeline = Pipeline(SITE, CAMERA, Small(street), Tuning(), uuid7)
+    told = []
+    for f in street.frames(12, light=switched_over):
+        told += pipeline.step(f, reading(f.monotonic_s))
+    assert told[0].event.phase is Phase.START
+    assert told[0].event.started_at - NOON <= timedelta(seconds=5 + 2.2)
+
+
+def test_the_patrol_is_a_bounded_number_of_looks_and_a_steady_street_has_none() -> None:
+    _, steady = lived(seconds=20)
+    _, counts = lived(seconds=20, light=switched_over)
+    assert counts.looked - steady.looked <= 3.5 / Tuning().patrol_s + 1
 
 
 def still_camera(detector: ScriptedDetector) -> tuple[Pipeline, Iterator[Frame]]:

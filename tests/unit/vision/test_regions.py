@@ -69,6 +69,22 @@ def test_while_somebody_large_walks_nobody_is_looked_at_alone() -> None:
     assert [regions.next([FAR], [FAR], busy=True) for _ in range(4)] == [Look()] * 4
 
 
+def test_on_patrol_the_whole_and_every_part_take_turns_so_that_nobody_small_is_left_out() -> None:
+    regions = Regions()
+    looks = [regions.next([], [], patrol=True) for _ in range(10)]
+    assert sum(look.crop is None for look in looks) == 2
+    for place in (Box(x, y, 0.03, 0.09) for x in np.arange(0, 0.97, 0.08) for y in np.arange(0, 0.9, 0.08)):
+        waits = [number for number, look in enumerate(looks) if look.crop and look.shows(place)]
+        assert waits
+        assert max(later - sooner for sooner, later in pairwise([-1, *waits, 10])) <= 5
+
+
+def test_on_patrol_somebody_small_who_is_known_keeps_his_turn() -> None:
+    regions = Regions()
+    crops = [regions.next([], [FAR], patrol=True).crop for _ in range(6)]
+    assert sum(crop is not None and crop.w < 0.4 for crop in crops) == 1
+
+
 def test_a_look_at_a_part_says_nothing_of_who_is_elsewhere_nor_a_whole_one_of_who_is_too_small() -> None:
     regions = Regions()
     whole, part = regions.next([], [FAR, NEAR]), regions.next([], [FAR, NEAR])
