@@ -16,7 +16,7 @@ from cryptography import x509
 from pydantic import ValidationError
 
 from agent import zone_file
-from agent.cameras import register
+from agent.cameras import credentials, register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.health import KNOWN, Problem
@@ -44,6 +44,7 @@ class Examination:
     heartbeat: Heartbeat | None
     problems: tuple[Problem, ...]
     standing: Standing
+    logins: dict[str, str]  # of each camera's: where it is read from
 
 
 def examine(
@@ -67,7 +68,8 @@ def examine(
         problems.append(Problem("messages-refused", facts={"count": heartbeat.outbox_refused}))
     ordered = sorted(problems, key=lambda problem: -problem.severity)
     in_force = standing(home, ours, now, _watched(home, settings))
-    return Examination(ours, model, heartbeat, tuple(ordered), in_force)
+    logins = credentials.origins(home)
+    return Examination(ours, model, heartbeat, tuple(ordered), in_force, logins)
 
 
 def newest_heartbeat(home: Path) -> Heartbeat | None:

@@ -17,7 +17,7 @@ from collector.intake.broker import Broker
 from collector.intake.committer import Committer
 from collector.intake.dispatch import Dispatch
 from collector.intake.enrolment_endpoint import EnrolmentEndpoint
-from collector.intake.foundation import prepare
+from collector.intake.foundation import AUTHORITY_KEY, prepare
 from collector.intake.inbox import Inbox
 from collector.intake.ingest import Terms
 from collector.intake.subscriber import Subscriber
@@ -25,7 +25,7 @@ from collector.liveness import metrics
 from collector.liveness.sender import Sender, target_name
 from collector.liveness.watcher import Watcher
 from collector.settings import StationSettings
-from shared import systemd
+from shared import credentials, systemd
 from shared.clock import Clock
 from shared.disk import held
 from shared.errors import NeedsFixing
@@ -58,7 +58,11 @@ class Service:
         listening = self._subscriber.listening.is_set
         self._watcher = Watcher(folder, map(target_name, settings.alarms), clock, listening)
         self._metrics: metrics.MetricsServer | None = None
-        self._sender = Sender(folder, settings.name, settings.alarms, clock)
+        origin = settings.origin("alarms", folder.configuration)
+        self._sender = Sender(folder, settings.name, settings.alarms, clock, origin)
+        log.info(
+            "secrets", extra={"alarms": origin, "authority": credentials.file(AUTHORITY_KEY) or folder.ca_key}
+        )
         self._dispatch = Dispatch(folder, self._subscriber, clock)
         self._endpoint = EnrolmentEndpoint(folder, settings, authority, clock)
 

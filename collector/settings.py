@@ -44,7 +44,7 @@ class StationSettings(Settings):
         tuple[SecretStr, ...],
         Field(
             description="Whom to tell what is broken: addresses of Apprise, for example"
-            " mailto://user:password@example.com or ntfy://ntfy.sh/topic. Secret."
+            " mailto://user:password@example.com or ntfy://ntfy.sh/topic. Secret; a credential may hold them."
         ),
     ] = ()
     metrics_port: Annotated[

@@ -4,11 +4,15 @@ A password a camera has refused is never sent to it again: not by this run of th
 next. Cameras lock themselves after five wrong ones, for half an hour (Hikvision) or for good; only a
 person who types it anew (`agent cameras login`) may try. A login belongs to a device: the eight channels
 of a recorder share one, in this file and in memory, so that a changed password costs one wrong try.
+
+Logins may also be handed over by systemd (`anninh_cameras`, the same form): then no password lies on the
+disk. What a person typed on the box goes before them, and their refusals are kept in the file.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import threading
 import tomllib
@@ -22,12 +26,14 @@ from weakref import WeakValueDictionary
 import tomli_w
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter, ValidationError
 
+from shared import credentials as handed
 from shared.disk import write_atomically
 from shared.errors import FileUnreadable
 
 log = logging.getLogger(__name__)
 
 FILE = "credentials.toml"
+HANDED = "cameras"
 _OWNER_ONLY = 0o600
 _TAKEN_S = 10.0  # a login taken a moment ago may be said by several connections at once
 
@@ -42,6 +48,7 @@ class _Row(BaseModel):
 
 
 _Rows = TypeAdapter(dict[str, _Row])
+_NOWHERE = SecretStr("")  # of a row that only says what became of a login that was handed over
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -80,9 +87,13 @@ class Credential:
         try:
             with _locked(home):
                 rows = _read(home)
-                row = rows.get(name)
+                ours = rows.get(name)
+                row = _in_force(ours, _handed().get(name))
                 if row and row.typed == self.typed:
-                    rows[name] = row.model_copy(update={"refused": True})
+                    secret = (
+                        row.password if row is ours else _NOWHERE
+                    )  # what was handed over stays off the disk
+                    rows[name] = row.model_copy(update={"refused": True, "password": secret})
                     _write(home, rows)
         except OSError as error:  # a full disk: this run of the program still knows
             log.error("refusal not written", extra={"camera": name, "reason": error})  # noqa: TRY400 -- no traceback for a full disk
@@ -99,7 +110,7 @@ _sharing = threading.Lock()
 
 def load(home: Path, name: str) -> Credential | None:
     """Return this login, the same object to everybody; None when there is none. Raises FileUnreadable."""
-    row = _read(home).get(name)
+    row = _in_force(_read(home).get(name), _handed().get(name))
     if row is None:
         return None
     with _sharing:
@@ -111,6 +122,36 @@ def load(home: Path, name: str) -> Credential | None:
             _shared[home, name, row.typed] = credential
     credential.refused = credential.refused or row.refused
     return credential
+
+
+def origins(home: Path) -> dict[str, str]:
+    """Say of each login where it is read from."""
+    ours, theirs = _read(home), _handed()
+    places = {name: str(home / FILE) for name, row in ours.items() if row.password != _NOWHERE}
+    return {name: str(handed.file(HANDED)) for name in theirs} | places
+
+
+def _in_force(ours: _Row | None, theirs: _Row | None) -> _Row | None:
+    """What a person typed here before what was handed over, as refused as the file says."""
+    if ours is not None and ours.password != _NOWHERE:
+        return ours
+    if theirs is None or ours is None or ours.typed != theirs.typed:
+        return theirs
+    return theirs.model_copy(update={"refused": ours.refused})
+
+
+def _handed() -> dict[str, _Row]:
+    """Return the logins from systemd; their mark is what they are: another password is a new try."""
+    path = handed.file(HANDED)
+    if path is None:
+        return {}
+    rows = _rows(path)
+    return {name: row.model_copy(update={"typed": _mark(row)}) for name, row in rows.items()}
+
+
+def _mark(row: _Row) -> str:
+    whole = f"{row.username}\0{row.password.get_secret_value()}"
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def save(home: Path, name: str, credential: Credential) -> None:
@@ -145,7 +186,10 @@ def _locked(home: Path) -> Iterator[None]:
 
 
 def _read(home: Path) -> dict[str, _Row]:
-    path = home / FILE
+    return _rows(home / FILE)
+
+
+def _rows(path: Path) -> dict[str, _Row]:
     try:
         return _Rows.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:

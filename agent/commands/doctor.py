@@ -59,6 +59,8 @@ def _show(found: Examination) -> None:
                 p50, p99 = round(camera.late_p50_ms), round(camera.late_p99_ms)
                 say("doctor.late", p50=p50, p99=p99, skipped=skipped)
         say("doctor.outbox", messages=found.heartbeat.outbox_waiting)
+    for origin, names in _by_origin(found.logins).items():
+        say("doctor.logins", origin=origin, names=", ".join(names))
     _show_standing(found.standing)
     if not found.problems:
         say("doctor.fine")
@@ -67,6 +69,13 @@ def _show(found: Examination) -> None:
     for problem in found.problems:
         table.add_row(_MARK[problem.severity], f"{problem.what()}\n→ {problem.do()}")
     out.print(table)
+
+
+def _by_origin(logins: dict[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, origin in sorted(logins.items()):
+        found.setdefault(origin, []).append(name)
+    return found
 
 
 def _show_standing(standing: Standing) -> None:
@@ -112,6 +121,7 @@ def _as_dict(found: Examination) -> dict[str, object]:
         "site": found.identity and found.identity.site,
         "model": found.model and found.model.model_dump(mode="json", exclude={"classes"}),
         "heartbeat": found.heartbeat and found.heartbeat.model_dump(mode="json"),
+        "logins": found.logins,
         **_standing_as_dict(found.standing),
         "problems": [
             {"code": problem.code, "subject": problem.subject, "severity": problem.severity.name.lower()}

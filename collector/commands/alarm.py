@@ -1,4 +1,4 @@
-"""Do alarms arrive? Sends a test to every address of `collector.toml`."""
+"""Do alarms arrive? Sends a test to every address, and says where they were read."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ class AlarmsNone(NeedsFixing):
 
 @app.command("test", help=both("help.collector.alarm-test"))
 def send_test(station: StationOption = DEFAULT_STATION) -> None:
-    settings = StationFolder.existing(station).settings()
+    folder = StationFolder.existing(station)
+    settings = folder.settings()
+    origin = settings.origin("alarms", folder.configuration)
     if not settings.alarms:
         raise AlarmsNone
-    check(settings.alarms)
+    check(settings.alarms, origin)
+    say("alarm.origin", origin=origin)
     body = "\n\n".join(text("alarm.test", language) for language in Language)
     failed: list[AlarmNotSent] = []
     for number, address in enumerate(settings.alarms, start=1):
@@ -36,6 +39,6 @@ def send_test(station: StationOption = DEFAULT_STATION) -> None:
         if send(address, settings.name, body):
             say("alarm.sent", number=number, scheme=scheme)
         else:
-            failed.append(AlarmNotSent(number=number, scheme=scheme))
+            failed.append(AlarmNotSent(number=number, scheme=scheme, origin=origin))
     if failed:
         raise failed[0]

@@ -17,9 +17,10 @@ from collector.archive.folder import StationFolder
 from collector.archive.register import Register, Site, SiteStatus
 from collector.commands import DEFAULT_STATION, JsonOption, StationOption
 from collector.intake.admission import Admission
-from collector.intake.authority import Authority, RequestRefusedError, request_key
+from collector.intake.authority import RequestRefusedError, request_key
 from collector.intake.broker import write_access
 from collector.intake.eviction import evict
+from collector.intake.foundation import open_authority
 from shared.clock import SystemClock
 from shared.enrolment import (
     MAX_REQUEST_BYTES,
@@ -170,7 +171,7 @@ def revoke(name: _SiteArgument, station: StationOption = DEFAULT_STATION) -> Non
     folder, now = StationFolder.existing(station), SystemClock().now()
     register = Register(folder.open_station())
     register.revoke(name, now)
-    write_access(folder, register, Authority.load(folder.ca_certificate, folder.ca_key), now)
+    write_access(folder, register, open_authority(folder), now)
     say("station.revoked", site=name)
 
 
@@ -197,7 +198,7 @@ def _signed(
 ) -> SignedBundle:
     """Certify the petition; what was in force before ends, and its box's connection with it."""
     settings = folder.settings()
-    authority = Authority.load(folder.ca_certificate, folder.ca_key)
+    authority = open_authority(folder)
     pem = Admission(register, authority, settings.broker_port).petition(petition, site, now)
     write_access(folder, register, authority, now)
     evict(folder, settings, authority, site, now)

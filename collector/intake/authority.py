@@ -1,8 +1,8 @@
 """Who says that a box is who it is? The station's own certificate authority, and nobody else.
 
 The authority's key lies in the station's folder, mode 0600, without a passphrase: whoever owns the
-station's disk owns the station. An offline root with a passphrase is a later step; nothing but this
-file and `collector init` would change.
+station's disk owns the station, unless the key was sealed and is handed over by systemd
+(systemd/README.md). An offline root with a passphrase is a later step.
 """
 
 from __future__ import annotations

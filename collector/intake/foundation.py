@@ -18,9 +18,11 @@ from collector.archive.register import Register
 from collector.intake.authority import Authority, Key, key_pem
 from collector.intake.broker import write_access, write_configuration
 from collector.settings import StationSettings
+from shared import credentials
 from shared.disk import sync_folder, write_atomically
 from shared.errors import NeedsFixing
 
+AUTHORITY_KEY = "authority_key"  # as a credential: what makes sites then lies outside the station's folder
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 _ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not bound
 _RENEW_BEFORE = timedelta(days=90)  # a station that is started once a season never shows an old certificate
@@ -32,6 +34,18 @@ class StationExists(NeedsFixing):
 
 class StationFolderUnwritable(NeedsFixing):
     key = "station-folder-unwritable"
+
+
+class AuthorityKeyMissing(NeedsFixing):
+    """The key lies neither in the folder nor among the credentials of this program."""
+
+    key = "authority-key-missing"
+
+
+class AuthorityKeyForeign(NeedsFixing):
+    """A key, but not the one whose certificate every box of this station holds."""
+
+    key = "authority-key-foreign"
 
 
 def begin(root: Path) -> StationFolder:
@@ -82,7 +96,7 @@ def finish(making: StationFolder, root: Path) -> StationFolder:
 
 def prepare(folder: StationFolder, settings: StationSettings, now: datetime) -> Authority:
     """Bring what is written to disk in line with settings and register, before the station starts."""
-    authority = Authority.load(folder.ca_certificate, folder.ca_key)
+    authority = open_authority(folder)
     renew_certificates(folder, authority, settings, now)
     write_configuration(folder, settings)
     station = folder.open_station()
@@ -90,6 +104,23 @@ def prepare(folder: StationFolder, settings: StationSettings, now: datetime) -> 
     register.forget_secrets(now)
     write_access(folder, register, authority, now)
     station.close()
+    return authority
+
+
+def open_authority(folder: StationFolder) -> Authority:
+    """Open the authority with the key that systemd handed over, else with the folder's own.
+
+    Raises AuthorityKeyMissing, AuthorityKeyForeign, CredentialExposed.
+    """
+    key = credentials.file(AUTHORITY_KEY) or folder.ca_key
+    if not key.exists():
+        raise AuthorityKeyMissing(path=key, credential=credentials.PREFIX + AUTHORITY_KEY)
+    try:
+        authority = Authority.load(folder.ca_certificate, key)
+    except (ValueError, TypeError) as error:
+        raise AuthorityKeyForeign(path=key) from error
+    if authority.certificate.public_key() != authority.key.public_key():
+        raise AuthorityKeyForeign(path=key)
     return authority
 
 

@@ -24,7 +24,7 @@ _LOOK_S = 5.0
 
 
 class AlarmAddressInvalid(NeedsFixing):
-    """An address in `alarms` that Apprise does not understand; by its place, it may hold a password."""
+    """An address in `alarms` that Apprise does not understand; by its number, it may hold a password."""
 
     key = "alarm-address-invalid"
 
@@ -45,8 +45,8 @@ def send(address: SecretStr, title: str, body: str) -> bool:
     return bool(channel.notify(body=body, title=title, body_format=apprise.NotifyFormat.TEXT))
 
 
-def check(addresses: Iterable[SecretStr]) -> None:
-    """Raises AlarmAddressInvalid."""
+def check(addresses: Iterable[SecretStr], origin: str) -> None:
+    """Raises AlarmAddressInvalid, which names where they came from."""
     given = tuple(addresses)
     if not given:
         return
@@ -55,20 +55,25 @@ def check(addresses: Iterable[SecretStr]) -> None:
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     for number, address in enumerate(given, start=1):
         if not apprise.Apprise().add(address.get_secret_value()):
-            raise AlarmAddressInvalid(number=number)
+            raise AlarmAddressInvalid(number=number, origin=origin)
 
 
 class Sender:
     """Owns its thread; a network that is down delays alarms and nothing else."""
 
     def __init__(
-        self, folder: StationFolder, name: str, addresses: Iterable[SecretStr], clock: Clock
+        self,
+        folder: StationFolder,
+        name: str,
+        addresses: Iterable[SecretStr],
+        clock: Clock,
+        origin: str = "collector.toml",
     ) -> None:
         self._folder, self._name, self._clock = folder, name, clock
         self._addresses = {target_name(address): address for address in addresses}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alarms", daemon=True)
-        check(self._addresses.values())
+        check(self._addresses.values(), origin)
 
     def start(self) -> None:
         if self._addresses:

@@ -31,6 +31,7 @@ PLATFORMS = {
 # The window system's half of cv2 has no place on a box without a screen, and would want libGL of it.
 INSTEAD = {"opencv-python": "opencv-python-headless"}
 ONLY_SOURCE = ("onvif-zeep",)  # no wheel on the index; pure Python, so one made here runs everywhere
+_SECRETS = "systemd/README.md"
 USELESS = ("tests", "test", "testing/tests", "*.pyi", "*.a", "*.h")  # of the wheels; a third of numpy
 KEPT_TESTS = ("numpy/testing", "numpy/_core/tests/_natype.py")
 
@@ -185,7 +186,8 @@ def _build(half: Half, architecture: str, version: str, wheel: Path, wishes: arg
     documents = made(stage / "usr/share/doc" / half.package)
     listed = sbom.write(half.package, version, architecture, home / "lib", wheels)
     (documents / "sbom.cdx.json").write_text(listed)
-    for name, place in {"README.md": f"{half.name}/README.md", "changelog.md": "CHANGELOG.md"}.items():
+    places = {"README.md": f"{half.name}/README.md", "changelog.md": "CHANGELOG.md", "secrets.md": _SECRETS}
+    for name, place in places.items():
         shutil.copy(ROOT / place, documents / name)
     shutil.copy(ROOT / "LICENSE", documents / "copyright")
     _add_system_files(half, stage, wishes.update_key)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.cameras.credentials import HANDED
+from collector.intake.foundation import AUTHORITY_KEY
+from shared.credentials import PREFIX
 from tests.conftest import REPOSITORY
 
 SERVICES = sorted((REPOSITORY / "systemd").glob("*.service"))
@@ -56,4 +59,16 @@ def test_root_alone_hears_no_network() -> None:
 def test_the_pages_cannot_read_what_makes_sites() -> None:
     console = (REPOSITORY / "systemd" / "anninh-console.service").read_text()
     hidden = {Path(path).name for path in re.findall(r"^InaccessiblePaths=-(\S+)", console, re.MULTILINE)}
-    assert {"ca", "collector.key"} <= hidden
+    assert {"ca", "collector.key", "anninh-collector.service"} <= hidden
+
+
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_a_unit_starts_without_the_secrets_it_may_be_handed(unit: Path) -> None:
+    """systemd passes over one that is in no store only where no path is given (systemd.exec, since 251)."""
+    loaded = re.findall(r"^LoadCredential=(\S+)$", unit.read_text(), re.MULTILINE)
+    assert not [name for name in loaded if ":" in name]
+    expected = {
+        "anninh-agent": [PREFIX + HANDED],
+        "anninh-collector": [PREFIX + "alarms", PREFIX + AUTHORITY_KEY],
+    }
+    assert loaded == expected.get(unit.stem, [])
