@@ -11,7 +11,7 @@ import ctypes
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 _HEAPS = 2
-_PICTURE = 256 * 1024  # bytes: a sub-stream's frame is 700,000, a thumbnail 30,000
+_PICTURE = 128 * 1024  # bytes: a sub-stream's frame is 700,000, a view kept of it 230,000, a thumbnail 30,000
 
 
 def share_heaps() -> None:

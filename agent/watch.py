@@ -324,9 +324,9 @@ class Watch:
             kept = self._outbox.put(event)
         else:
             full = pictures.at(view.monotonic_s) if pictures else None
-            image = view.image if full is None else full
-            encoded = encode(image, view.box)
-            tight = encode_tight(image, view.box) if wishes.tight_crops else None
+            image, box = (view.image, view.box) if full is None else (full, view.place)
+            encoded = encode(image, box)
+            tight = encode_tight(image, box) if wishes.tight_crops else None
             shown = {
                 "thumbnail": encoded.announced(view.captured_at),
                 "crop": tight and tight.announced(view.captured_at),

@@ -5,6 +5,7 @@ Mostly that is one track. A rider and his two-wheeler are two tracks of one life
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from shared.geometry import Box
 from shared.messages import Colour, DetectionEvent, Kind, PathPoint, Side
 
 _MAX_POINTS = 128  # DetectionEvent.path
-_SCORES_KEPT = 4096  # 14 minutes at 5 fps: more looks move no median
+_SCORES_KEPT = 4096  # 14 minutes at 5 fps, 16 kB: more looks move no median
 _WAY_S = 1.0  # of walking tells a direction; longer, and there may have been a turn
 _WAY_KEPT = 31  # looks: a second at the highest rate of looking there is
 
@@ -39,7 +40,9 @@ class Life:
     best: View | None = None  # none while it rests unseen: a picture is large
     told_box: Box | None = None  # of the best view
     path: list[PathPoint] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    scores: array[float] = field(
+        default_factory=lambda: array("f")
+    )  # a list of floats takes eight times as much
     entry: Side | None = None
     way: deque[tuple[float, Box]] = field(default_factory=lambda: deque(maxlen=_WAY_KEPT))
     is_entered: bool = False  # has set foot where the zones want it
@@ -68,7 +71,7 @@ class Life:
             track.seen_s,
             told_box=event.box,
             path=list(event.path),
-            scores=[event.confidence],
+            scores=array("f", [event.confidence]),
             entry=event.entry_side,
             is_entered=True,
             event_id=event.event_id,
@@ -126,7 +129,7 @@ class Life:
             self.best = better
             self.colours = self.colours or ColourVote(self.kind)
             self.colours.add(frame.image, box, self.kind)
-        self.told_box = self.best.box if self.best else self.told_box
+        self.told_box = self.best.place if self.best else self.told_box
         if len(self.scores) < _SCORES_KEPT:
             self.scores.append(track.scores[-1])
         self.way.append((self.seen_s, box))

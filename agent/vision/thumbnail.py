@@ -73,8 +73,8 @@ def _encode(image: Image, box: Box, cut: tuple[int, int, int, int]) -> EncodedTh
         picture = _scaled(crop, scale)
         jpeg = _fitting(picture)
         if len(jpeg) <= _TARGET_BYTES:
-            within = _within(box, (left, top, right, bottom), image.shape[1], image.shape[0])
-            return EncodedThumbnail(jpeg, picture.shape[1], picture.shape[0], within)
+            within = in_crop(box, cut, image.shape[1], image.shape[0])
+            return EncodedThumbnail(jpeg, picture.shape[1], picture.shape[0], within.rounded())
         scale *= _SHRINK
 
 
@@ -91,15 +91,15 @@ def surroundings(box: Box, width: int, height: int) -> tuple[int, int, int, int]
     return left, top, left + crop_w, top + crop_h
 
 
-def _within(box: Box, crop: tuple[int, int, int, int], width: int, height: int) -> Box:
-    """Where is the object in the crop? Fractions of the crop."""
+def in_crop(box: Box, crop: tuple[int, int, int, int], width: int, height: int) -> Box:
+    """Where is the object in the crop (left, top, right, bottom in pixels)? Fractions of the crop."""
     left, top, right, bottom = crop
     return Box.from_corners(
         (box.x * width - left) / (right - left),
         (box.y * height - top) / (bottom - top),
         (box.right * width - left) / (right - left),
         (box.bottom * height - top) / (bottom - top),
-    ).rounded()
+    )
 
 
 def _scaled(crop: Image, scale: float) -> Image:

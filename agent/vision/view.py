@@ -1,4 +1,7 @@
-"""How good is this look at an object? Large, sharp, whole and sure, in one number to compare by."""
+"""How good is this look at an object? Large, sharp, whole and sure, in one number to compare by.
+
+Of the frame only what a thumbnail can show is kept: with ten in view, ten whole frames would be.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import cv2
 import numpy as np
 
 from agent.vision.frame import Frame, Image
+from agent.vision.thumbnail import in_crop, surroundings
 from shared.geometry import Box
 
 _LOOK_PX = 128  # longest side of the crop judged, so that near and far objects compare
@@ -20,10 +24,11 @@ _CUT = 0.5  # what is left of the score for each edge that cuts the object
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """One look at an object: the whole picture, where in it, when, and how good."""
+    """One look at an object: with its surroundings, where in them and in the whole frame, when, how good."""
 
     image: Image
-    box: Box
+    box: Box  # in `image`
+    place: Box  # in the frame
     captured_at: datetime
     monotonic_s: float
     score: float
@@ -41,7 +46,11 @@ def better_view(frame: Frame, box: Box, confidence: float, than: View | None) ->
     score = at_most * sharpness(frame.image, box)
     if score <= least:
         return None
-    return View(frame.image, box, frame.captured_at, frame.monotonic_s, score)
+    crop = surroundings(box, *frame.size)
+    left, top, right, bottom = crop
+    shown = frame.image[top:bottom, left:right].copy()  # a slice would hold all of the frame
+    within = in_crop(box, crop, *frame.size)
+    return View(shown, within, box, frame.captured_at, frame.monotonic_s, score)
 
 
 def sharpness(image: Image, box: Box) -> float:

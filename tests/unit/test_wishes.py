@@ -30,7 +30,7 @@ BOX = Box(0.4, 0.3, 0.2, 0.4)
 
 def a_view() -> View:
     image = np.random.default_rng(1).integers(0, 255, (480, 640, 3), np.uint8)
-    return View(image, BOX, NOON, 1.0, 0.5)
+    return View(image, BOX, BOX, NOON, 1.0, 0.5)
 
 
 def told(tmp_path: Path, wishes: Wishes | None, kind: Kind = Kind.CAR) -> tuple[DetectionEvent, list[Row]]:

@@ -143,7 +143,7 @@ def test_updates_come_only_with_a_clearly_better_view_and_not_too_often() -> Non
 def test_the_first_message_has_a_view_and_the_event_its_box() -> None:
     told, _ = lived(walker(), seconds=16)
     assert told[0].view is not None
-    assert told[0].event.box == told[0].view.box.rounded()
+    assert told[0].event.box == told[0].view.place.rounded()
     assert told[0].event.thumbnail is None, "the picture is bound by whoever encodes it"
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.vision.thumbnail import encode, surroundings
@@ -107,6 +108,32 @@ def test_a_view_is_better_when(better: tuple[Box, float], worse: tuple[Box, floa
     assert second
     assert second.score > first.score
     assert better_view(seen, *worse, second) is None
+
+
+@settings(deadline=None, max_examples=40)  # each encodes twice
+@given(boxes, st.sampled_from([(640, 360), (704, 576), (1920, 1080)]))
+def test_a_view_holds_what_a_thumbnail_shows_and_nothing_of_the_frame_beside_it(
+    box: Box, size: tuple[int, int]
+) -> None:
+    seen = frame(_street(*size), 0.0)
+    view = better_view(seen, box, 0.9, None)
+    if view is None:
+        assert box.area == 0 or sharpness(seen.image, box) == 0
+        return
+    left, top, right, bottom = surroundings(box, *size)
+    assert view.image.base is None
+    assert view.image.shape == (bottom - top, right - left, 3)
+    whole, kept = encode(seen.image, box), encode(view.image, view.box)
+    assert abs(kept.width - whole.width) <= 1
+    assert abs(kept.height - whole.height) <= 1
+    assert kept.box.x * kept.width == pytest.approx(whole.box.x * whole.width, abs=1.5)
+    assert kept.box.bottom * kept.height == pytest.approx(whole.box.bottom * whole.height, abs=1.5)
+    assert (view.place, view.monotonic_s) == (box, seen.monotonic_s)
+
+
+@lru_cache
+def _street(width: int, height: int) -> np.ndarray:
+    return Street(width=width, height=height).image(0)
 
 
 def test_the_box_in_the_picture_is_where_the_object_is_in_it() -> None:
