@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uuid6 import uuid7
 
-from agent import camera_parts, holds
+from agent import camera_parts, heaps, holds
 from agent.camera_parts import Surroundings
 from agent.cameras import register
 from agent.cameras.clock_watch import ClockWatch
@@ -54,6 +54,7 @@ _VISION_DEADLINE_S = 60.0  # the slowest inference known on a Pi 4 is 0.4 s; eig
 _FAULTY_DEADLINE_S = 600.0  # a thread that turns but fails each time does nothing; a full disk may last
 _UPLINK_DEADLINE_S = 60.0  # a full disk may hold a commit for seconds, never for a minute
 _TICK_S = 1.0
+_GIVE_BACK_S = 60.0  # how long the heaps may keep the pages of their largest moment
 
 
 class NoCameras(NeedsFixing):
@@ -84,6 +85,7 @@ class Agent:
         self._in_force = self._desired.in_force()
         self._arrived = threading.Event()  # a frame worth a look, or another's sighting
         self._boot_told = False
+        self._give_back_due_s = self._clock.monotonic() + _GIVE_BACK_S
         self._news: tuple[object, ...] = ()
         self._build_eyes()
         self._build_uplink()
@@ -217,9 +219,15 @@ class Agent:
                 self._tell_news()
                 self._tell_boot()
                 self._trial.step(self._identity.site, sees=self._sees)
+                self._give_back(self._clock.monotonic())
         finally:
             notify("STOPPING=1")
             self._stop()
+
+    def _give_back(self, now_s: float) -> None:
+        if now_s >= self._give_back_due_s:
+            self._give_back_due_s = now_s + _GIVE_BACK_S
+            heaps.give_back()
 
     def _is_paused(self, camera: str) -> bool:
         return bool(self._pauses.cause(camera, self._clock.now()))
