@@ -20,7 +20,23 @@ _LEAST_PX = (320, 240)  # width, height; less shows an object in nowhere
 _LONGEST_PX = 640  # a 40 kB JPEG holds no more detail
 _NARROWEST, _WIDEST = 0.75, 1.78  # width through height: fits a page, from portrait to 16:9
 _TARGET_BYTES = 40_000  # a day of 500 events is then 20 MB of a household's uplink
-_QUALITIES = (95, 92, 88, 84, 80, 75, 70, 65, 60, 52, 44, 36, 28)  # first that fits; none better is needed
+_QUALITIES = (
+    95,
+    92,
+    88,
+    84,
+    80,
+    75,
+    70,
+    65,
+    60,
+    52,
+    44,
+    36,
+    28,
+)  # first that fits; by day none better is needed
+_LEAST_BYTES = 20_000  # less, and there is room for what only shows when a dark picture is brightened
+_FINER = (97, 98, 99, 100)  # first that fills it; what stays under with the last has no more to show
 _SHRINK = 0.75  # per try, for leaves and rain: 5 of 93 street pictures were over at the worst quality
 
 
@@ -51,7 +67,7 @@ class EncodedThumbnail:
 
 def encode(image: Image, box: Box) -> EncodedThumbnail:
     """Cut the object with its surroundings out of a BGR picture of any size."""
-    return _encode(image, box, surroundings(box, image.shape[1], image.shape[0]))
+    return _encode(image, box, surroundings(box, image.shape[1], image.shape[0]), least_bytes=_LEAST_BYTES)
 
 
 def encode_tight(image: Image, box: Box) -> EncodedThumbnail:
@@ -65,13 +81,15 @@ def encode_tight(image: Image, box: Box) -> EncodedThumbnail:
     return _encode(image, box, (left, top, right, bottom))
 
 
-def _encode(image: Image, box: Box, cut: tuple[int, int, int, int]) -> EncodedThumbnail:
+def _encode(
+    image: Image, box: Box, cut: tuple[int, int, int, int], *, least_bytes: int = 0
+) -> EncodedThumbnail:
     left, top, right, bottom = cut
     crop = image[top:bottom, left:right]
     scale = min(1.0, _LONGEST_PX / max(crop.shape[:2]))
     while True:
         picture = _scaled(crop, scale)
-        jpeg = _fitting(picture)
+        jpeg = _fitting(picture, least_bytes)
         if len(jpeg) <= _TARGET_BYTES:
             within = in_crop(box, cut, image.shape[1], image.shape[0])
             return EncodedThumbnail(jpeg, picture.shape[1], picture.shape[0], within.rounded())
@@ -109,14 +127,22 @@ def _scaled(crop: Image, scale: float) -> Image:
     return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _fitting(picture: Image) -> bytes:
+def _fitting(picture: Image, least_bytes: int) -> bytes:
     """Return the best quality within the target, or the smallest there is.
 
     cv2 writes a bare JFIF header: no Exif, no maker's note, no place, no time.
     """
     jpeg = b""
     for quality in _QUALITIES:
-        jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        jpeg = _jpeg(picture, quality)
         if len(jpeg) <= _TARGET_BYTES:
             break
+    for quality in _FINER:
+        if len(jpeg) >= least_bytes or len(finer := _jpeg(picture, quality)) > _TARGET_BYTES:
+            break
+        jpeg = finer
     return jpeg
+
+
+def _jpeg(picture: Image, quality: int) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

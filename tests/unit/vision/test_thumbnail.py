@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.vision.thumbnail import encode, surroundings
+from agent.vision.thumbnail import encode, encode_tight, surroundings
 from agent.vision.view import better_view, sharpness
 from shared.geometry import Box
 from shared.messages import MAX_THUMBNAIL_BYTES
@@ -68,6 +68,15 @@ def test_a_tiny_picture_is_not_blown_up() -> None:
 def test_the_worst_picture_stays_within_the_target() -> None:
     noise = np.random.default_rng(3).integers(0, 256, (1440, 2560, 3), dtype=np.uint8)
     assert len(encode(noise, Box(0.1, 0.1, 0.8, 0.8)).jpeg) < MAX_THUMBNAIL_BYTES
+
+
+def test_what_a_dark_picture_shows_when_brightened_is_not_saved_at_and_a_wall_is_not_blown_up() -> None:
+    grain = np.random.default_rng(3).normal(0, 1, (360, 640, 1))
+    by_night = np.clip(Street().image(0) * 0.25 + grain, 0, 255).astype(np.uint8)
+    box = Box(0.45, 0.4, 0.1, 0.3)
+    assert 20_000 <= len(encode(by_night, box).jpeg) <= 40_000
+    assert len(encode(np.full((360, 640, 3), 30, np.uint8), box).jpeg) < 3000
+    assert len(encode_tight(by_night, box).jpeg) < 10_000
 
 
 def test_the_hash_is_of_the_bytes_and_the_bytes_say_nothing_else() -> None:
