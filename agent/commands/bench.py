@@ -18,7 +18,19 @@ from agent.cameras import register
 from agent.detectors import engine_file, folder_of, installed, is_installed, put_in_force
 from agent.detectors.manifest import Manifest
 from agent.detectors.measure import TierFailed, measured
-from agent.detectors.tiers import ALWAYS, MOVING, Box, CameraCost, Choice, Tier, cameras, choose, objection
+from agent.detectors.processor import is_exact
+from agent.detectors.tiers import (
+    ALWAYS,
+    MOVING,
+    Box,
+    CameraCost,
+    Choice,
+    Tier,
+    cameras,
+    choose,
+    losses,
+    objection,
+)
 from agent.engines import AUTO, engines
 from agent.settings import AgentSettings, home
 from agent.stream_cost import camera_cost
@@ -66,6 +78,7 @@ def bench(
         free_mb=psutil.virtual_memory().available / _MB,
         threads=threads or settings.detector_threads,
         fps=settings.detect_fps,
+        is_exact=is_exact(),
     )
     cost = camera_cost(clip, box.fps)
     not_here: dict[str, str] = {}
@@ -103,6 +116,8 @@ def _measure(folder: Path, box: Box, frames: int, not_here: dict[str, str]) -> I
 def _show(result: _Result) -> None:
     box, cost = result.box, result.cost
     say("bench.box", cores=box.cores, free_mb=round(box.free_mb), threads=box.threads)
+    if not box.is_exact:
+        say("bench.inexact")
     say("bench.camera", decode=f"{cost.decode_ms_per_s:.1f}", gate=f"{cost.gate_ms:.2f}", fps=f"{box.fps:g}")
     table = Table("", box=None)
     for column in ("model", "cpu-ms", "wall-ms", "memory", "quality", "fifth", "always", "note"):
@@ -119,7 +134,7 @@ def _show(result: _Result) -> None:
             _quality(tier.manifest),
             str(cameras(tier, cost, box, MOVING)),
             str(cameras(tier, cost, box, ALWAYS)),
-            text(f"bench.objection.{against}", **_worst(tier.manifest)) if against else "",
+            text(f"bench.objection.{against}", **_worst(tier, box)) if against else "",
         )
     out.print(table)
     for name, why in result.not_here.items():
@@ -140,9 +155,8 @@ def _quality(manifest: Manifest) -> str:
     return f"{manifest.accuracy.map50:.3f}" if manifest.accuracy else "?"
 
 
-def _worst(manifest: Manifest) -> dict[str, object]:
-    losses = manifest.accuracy.int8_loss if manifest.accuracy else {}
-    kind, loss = max(losses.items(), key=lambda one: one[1], default=("", 0.0))
+def _worst(tier: Tier, box: Box) -> dict[str, object]:
+    kind, loss = max(losses(tier, box).items(), key=lambda one: one[1], default=("", 0.0))
     return {"kind": kind, "points": f"{100 * loss:.1f}"}
 
 

@@ -35,6 +35,7 @@ loitering smoking drinking phoning weapon gun stabbing theft""".split()  # noqa:
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,120}$")]
 Side = Annotated[int, Field(ge=32, le=4096)]
+Losses = dict[str, Annotated[float, Field(ge=-1, le=1)]]
 
 
 class ModelChanged(NeedsFixing):
@@ -61,7 +62,8 @@ class Accuracy(BaseModel):
     person_precision: Fraction
     measured_on: date
     int8_of: str = ""  # the model in floats it was held against
-    int8_loss: dict[str, Annotated[float, Field(ge=-1, le=1)]] = {}  # AP50, per kind and for all vehicles
+    int8_loss: Losses = {}  # AP50, per kind and for all vehicles
+    int8_loss_inexact: Losses = {}  # the same on processors that cut sums of bytes off (`processor`)
 
 
 class Weights(BaseModel):

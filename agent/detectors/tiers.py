@@ -6,7 +6,7 @@ that carries this site's cameras with room to spare is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,6 +62,7 @@ class Box:
     free_mb: float
     threads: int = 1  # of one inference
     fps: float = 5.0  # looked at per camera
+    is_exact: bool = True  # multiplies bytes without losing any (`processor`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,20 @@ def cameras(tier: Tier, cost: CameraCost, box: Box, moving: float) -> int:
     return int(min(box.cores * 1000 * HEADROOM / per_box, 1000 * HEADROOM / per_thread))
 
 
+def losses(tier: Tier, box: Box) -> Mapping[str, float]:
+    """Return what an INT8 model loses on such a box against its floats; empty: nobody measured it."""
+    accuracy = tier.manifest.accuracy
+    if accuracy is None:
+        return {}
+    return accuracy.int8_loss if box.is_exact else accuracy.int8_loss_inexact
+
+
 def objection(tier: Tier, box: Box) -> Objection | None:
     """Return why a tier is not offered, None where it is."""
-    accuracy = tier.manifest.accuracy
     if tier.manifest.precision == "int8":
-        if accuracy is None or not accuracy.int8_loss:
+        if not (lost := losses(tier, box)):
             return Objection.NOT_COMPARED
-        if max(accuracy.int8_loss.values()) >= LOSS_LIMIT:
+        if max(lost.values()) >= LOSS_LIMIT:
             return Objection.LOSES
     if tier.speed.memory_mb > box.free_mb * MEMORY_SHARE:
         return Objection.MEMORY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -31,7 +32,7 @@ BOX = Box(cores=2, free_mb=2000)
 
 def tier(name: str, cpu_ms: float, map50: float | None, **changes: object) -> Tier:
     accuracy = None
-    loss = changes.pop("loss", {})
+    loss, inexact = changes.pop("loss", {}), changes.pop("inexact", {})
     if map50 is not None:
         accuracy = Accuracy(
             data_set="made up",
@@ -41,6 +42,7 @@ def tier(name: str, cpu_ms: float, map50: float | None, **changes: object) -> Ti
             person_precision=0.8,
             measured_on=date(2026, 11, 23),
             int8_loss=loss,
+            int8_loss_inexact=inexact,
         )
     memory = changes.pop("memory_mb", 100.0)
     manifest = Manifest(
@@ -94,6 +96,19 @@ def test_a_tier_is_offered_only_where_it_holds(made: dict[str, object], why: Obj
     assert objection(tier("a", 10, 0.6, **made), BOX) is why
 
 
+@pytest.mark.parametrize(
+    ("inexact", "why"),
+    [({}, Objection.NOT_COMPARED), ({"person": 0.029}, Objection.LOSES), ({"person": 0.003}, None)],
+    ids=str,
+)
+def test_int8_must_hold_on_the_kind_of_processor_it_runs_on(
+    inexact: dict[str, float], why: Objection | None
+) -> None:
+    int8 = tier("a", 10, 0.6, precision="int8", loss={"person": 0.01}, inexact=inexact)
+    assert objection(int8, BOX) is None
+    assert objection(int8, replace(BOX, is_exact=False)) is why
+
+
 def test_more_motion_and_fewer_cores_carry_fewer_cameras() -> None:
     one = tier("a", 20, 0.6)
     assert cameras(one, COST, BOX, MOVING) == 30  # the looking thread: 750 / (5 + 20)
@@ -126,3 +141,21 @@ def test_every_engine_says_what_it_needs_and_reads() -> None:
         assert engine.EXTRA
         assert callable(engine.runs)
         assert callable(engine.open_detector)
+
+
+def offered(name: str, *, is_exact: bool) -> bool:
+    model = next(one for one in known.KNOWN.values() if one.name == name)
+    manifest = model.manifest("m.onnx", "0" * 64)
+    return (
+        objection(Tier(manifest, model.engine, Speed(10, 10, 100)), replace(BOX, is_exact=is_exact)) is None
+    )
+
+
+@pytest.mark.parametrize("side", [320, 416, 640])
+def test_openvinos_int8_holds_at_every_size_and_on_every_processor(side: int) -> None:
+    assert all(offered(f"yolo11n-{side}-int8-openvino", is_exact=exact) for exact in (True, False))
+
+
+@pytest.mark.parametrize("side", [320, 416, 640])
+def test_onnx_runtimes_int8_is_not_offered_where_sums_of_bytes_are_cut_off(side: int) -> None:
+    assert not offered(f"yolo11n-{side}-int8", is_exact=False)
