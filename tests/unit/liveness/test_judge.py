@@ -49,9 +49,18 @@ def test_any_portions_give_the_same_flips(seconds: dict[str, list[int]], cuts: l
 def test_no_flip_is_told_twice_and_each_is_a_change(seconds: dict[str, list[int]]) -> None:
     _, flips = judge(Fleet(), heard(seconds), START + 50 * HOUR)
     assert len({(flip.site, flip.at_us) for flip in flips}) == len(flips)
-    for site in ("", *SITES):
+    for site in SITES:
         told = states(flips, site)
         assert all(one is not other for one, other in itertools.pairwise(told))
+    # of the whole: an outage that grew is told again, an end never is
+    ends = itertools.pairwise(states(flips, ""))
+    assert all(one is State.OUTAGE or other is State.OUTAGE for one, other in ends)
+
+
+def test_an_outage_that_another_joins_is_told_again() -> None:
+    seconds = {"a": [1, 152, 543], "b": [1, 2], "c": [1, 303, 152, 543], "d": [1, 303, 152, 663]}
+    _, flips = judge(Fleet(), heard(seconds), START + 50 * HOUR)
+    assert states(flips, "") == [State.OUTAGE, State.OUTAGE]
 
 
 @given(fleets)
