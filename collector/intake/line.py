@@ -26,6 +26,7 @@ _READ_BYTES = 65_536  # OpenSSL gives one record of 16 kB at most at a time
 _READS_IN_A_ROW = 64  # then what waits to be written has its turn
 _WRITE_BYTES = 65_536
 _UNHEARD = 1.5  # keep-alives without a byte: the broker hangs
+_DEAF_MS = 50  # until it is asked again whether there is room: a batch takes about as long
 
 
 class Ears(Protocol):
@@ -35,6 +36,11 @@ class Ears(Protocol):
     def subscribed(self, codes: bytes) -> None: ...
     def heard(self, message: Heard) -> None: ...
     def lost(self, reason: str) -> None: ...
+
+    @property
+    def may_hear(self) -> bool:
+        """False: nothing is read just now, and the broker keeps what it has."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +145,13 @@ class Line:
                 rest = _write(line, rest or self._take())
                 if self._stop.is_set() and not rest and not self._out:
                     return
-                poll.register(line, select.POLLIN | (select.POLLOUT if rest or self._out else 0))
-                poll.poll(0 if line.pending() else self._greeting.keepalive_s * 500)  # half of it, in ms
+                may_hear = self._ears.may_hear
+                wanted = (select.POLLIN if may_hear else 0) | (select.POLLOUT if rest or self._out else 0)
+                poll.register(line, wanted)
+                poll.poll(self._patience_ms(line) if may_hear else _DEAF_MS)
                 self._hush()
                 now_s = time.monotonic()
-                if self._read(line, reader):
+                if not may_hear or self._read(line, reader):
                     heard_s = now_s
                 if now_s - max(heard_s, asked_s) >= self._greeting.keepalive_s / 2:
                     asked_s = now_s
@@ -162,10 +170,15 @@ class Line:
         line.settimeout(0)
         return line
 
+    def _patience_ms(self, line: ssl.SSLSocket) -> int:
+        return 0 if line.pending() else self._greeting.keepalive_s * 500  # half of it
+
     def _read(self, line: ssl.SSLSocket, reader: Reader) -> bool:
-        """Hear what has come; True when something has."""
+        """Hear what has come, as far as there is room for it; True when something has."""
         has_heard = False
         for _ in range(_READS_IN_A_ROW):
+            if has_heard and not self._ears.may_hear:
+                break
             try:
                 data = line.recv(_READ_BYTES)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

@@ -93,7 +93,11 @@ class Subscriber:
         if self.listening.is_set():
             self._line.publish(COLLECTOR_STATE, self._state(online=is_keeping), retain=True)
 
-    # ---- what the line tells, in its own thread --------------------------------------------------------
+    # ---- what the line tells and asks, in its own thread -----------------------------------------------
+
+    @property
+    def may_hear(self) -> bool:
+        return not self._inbox.is_filling
 
     def connected(self) -> None:
         self._line.subscribe((ALL_UP,))  # on every connection: a clean start remembers nothing

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MORE_THAN_THE_BROKER_TAKES_AT_ONCE = 2_500
 class Ears:
     def __init__(self) -> None:
         self.up, self.losses, self.came = threading.Event(), list[str](), list[Heard]()
+        self.may_hear = True
 
     def connected(self) -> None:
         self.up.set()
@@ -108,6 +110,20 @@ def test_messages_larger_than_a_write_come_whole(line: Line, ears: Ears) -> None
         line.publish(down_ack("nha"), body)
     wait_until(lambda: len(ears.came) == len(bodies))
     assert [message.payload for message in ears.came] == bodies
+
+
+def test_who_has_no_room_hears_nothing_and_still_speaks(line: Line, ears: Ears) -> None:
+    line.subscribe((down_ack("nha"),))
+    ears.may_hear = False
+    bodies = [os.urandom(20_000) for _ in range(200)]
+    for body in bodies:
+        assert line.publish(down_ack("nha"), body)
+    time.sleep(1.0)
+    assert len(ears.came) < len(bodies), "what was on its way, and no more"
+    ears.may_hear = True
+    wait_until(lambda: len(ears.came) == len(bodies))
+    assert [message.payload for message in ears.came] == bodies
+    assert not ears.losses
 
 
 def test_a_broker_that_is_killed_is_found_again_and_nothing_is_taken_meanwhile(

@@ -23,6 +23,16 @@ def test_a_full_inbox_turns_away_by_count_and_by_bytes_until_emptied() -> None:
         assert inbox.put(letter())
 
 
+def test_half_full_by_count_or_by_bytes_it_asks_to_wait_until_emptied() -> None:
+    for inbox in (Inbox(4, 1000), Inbox(1000, 4)):
+        inbox.put(letter())
+        assert not inbox.is_filling
+        inbox.put(letter())
+        assert inbox.is_filling
+        inbox.take(1, 0, 0)
+        assert not inbox.is_filling
+
+
 def test_letters_come_out_in_order_and_no_more_than_asked_for() -> None:
     inbox = Inbox()
     letters = [letter(size) for size in range(5)]
