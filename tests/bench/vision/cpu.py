@@ -41,8 +41,8 @@ from tests.fakes import NOON
 from tests.models import best_available_model_path
 
 NVR_S: Final = 12.9  # CPU seconds a camera-minute: 21.5 % of a core
-_YOLOX: Final = SHARED_DATA / "models/yolox_nano_416x416.onnx"
-_CLIP: Final = SHARED_DATA / "video/one-by-one-person-detection.mp4"
+YOLOX: Final = SHARED_DATA / "models/yolox_nano_416x416.onnx"
+CLIP: Final = SHARED_DATA / "video/one-by-one-person-detection.mp4"
 _FPS: Final = 10
 _BUSY: Final = 12  # seconds of a minute with somebody in view: a fifth
 
@@ -124,11 +124,11 @@ def measure(video: Path, detector: Detector) -> Cost:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--clip", type=Path, default=_CLIP)
+    parser.add_argument("--clip", type=Path, default=CLIP)
     parser.add_argument("--minutes", type=int, default=1)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
-    models = [asked.model] if asked.model else [best_available_model_path(), _YOLOX]
+    models = [asked.model] if asked.model else [best_available_model_path(), YOLOX]
     print(
         f"{'people in view':15} {'detector':34} {'looks':>6} {'events':>6} {'decode':>7} {'infer':>7}", end=""
     )

@@ -1,0 +1,1 @@
+"""A popular NVR's pipeline as it is published, made small. Not the product: see `..nvr_reference`."""
