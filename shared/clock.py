@@ -43,7 +43,10 @@ class SystemClock:
 
 def microseconds(moment: datetime) -> int:
     """Return an aware moment as integer microseconds since 1970 UTC: what the databases keep."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (
+        since.days * 86_400 + since.seconds
+    ) * 1_000_000 + since.microseconds  # a division takes four times as long
 
 
 def moment(us: int) -> datetime:

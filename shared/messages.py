@@ -7,7 +7,7 @@ root (`shared.topics.ROOT`).
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -31,7 +31,7 @@ def _utc(moment: datetime) -> datetime:
     if not _FIRST_YEAR <= moment.year < _NO_YEAR:
         message = "no time that a clock of ours can say"
         raise ValueError(message)
-    return moment
+    return moment.replace(tzinfo=UTC)  # the parser's own zone is asked for its offset in every subtraction
 
 
 Utc = Annotated[datetime, AfterValidator(_utc)]

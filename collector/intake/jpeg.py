@@ -8,6 +8,7 @@ compressed data make a sensible picture.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 MAX_SIDE = 8192  # pixels; as in shared.messages.Thumbnail
@@ -18,7 +19,7 @@ _QUANTISATION, _HUFFMAN = 0xDB, 0xC4
 _SHOWN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended sequential, progressive; Huffman coded
 _OTHER_FRAMES = frozenset(range(0xC0, 0xD0)) - _SHOWN_FRAMES - {_HUFFMAN, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # no length follows: out of place outside a scan
-_RESTARTS = range(0xD0, 0xD8)
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)  # stuffed, restart, fill: still in the scan
 
 
 class NotAJpegError(ValueError):
@@ -96,12 +97,7 @@ def _check_frame(body: bytes) -> None:
 
 def _scan_end(data: bytes, at: int) -> int:
     """Return where the compressed data end: at the next marker that is no restart."""
-    while (at := data.find(_MARK, at)) >= 0 and at + 1 < len(data):
-        follower = data[at + 1]
-        if follower == _MARK:
-            at += 1
-        elif follower == 0 or follower in _RESTARTS:
-            at += 2
-        else:
-            return at
-    raise NotAJpegError("cut off")
+    found = _AFTER_SCAN.search(data, at)
+    if found is None:
+        raise NotAJpegError("cut off")
+    return found.start()
