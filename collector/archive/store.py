@@ -68,16 +68,23 @@ class Archive:
         try:
             with self._database.atomic():
                 yield
+                self._numbering.write()
                 self._packs.sync()
         except BaseException:
+            self._numbering.forget()
             self._packs.abandon()
             raise
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """One record inside a batch, which can fail without the others."""
-        with self._database.atomic():
-            yield
+        self._numbering.write()
+        try:
+            with self._database.atomic():
+                yield
+        except BaseException:
+            self._numbering.forget()
+            raise
 
     def keep(self, record: Record) -> Outcome:  # noqa: PLR0911 -- one per kind of record
         match record:
@@ -239,15 +246,22 @@ class Archive:
         )
 
     def _newer_event(self, record: EventRecord) -> None:
-        """Bring an event to its newest revision; when it began and when it came stay as first kept."""
+        """Bring an event to its newest revision; when it began and when it came stay as first kept.
+
+        What has an index is written only when it changes, which is seldom: SQLite writes the index anyway.
+        """
         event = record.event
+        looks = event.camera, event.kind, event.colour
         self._database.execute(
-            "UPDATE events SET camera = ?, kind = ?, phase = ?, revision = ?, confidence = ?, seen_us = ?,"
-            " camera_offset_s = ?, clock_quality = ?, boot_id = ?, monotonic_s = ?, colour = ?"
+            "UPDATE events SET camera = ?, kind = ?, colour = ? WHERE event_id = ?"
+            " AND (camera, kind, colour) IS NOT (?, ?, ?)",
+            (*looks, event.event_id.bytes, *looks),
+        )
+        self._database.execute(
+            "UPDATE events SET phase = ?, revision = ?, confidence = ?, seen_us = ?,"
+            " camera_offset_s = ?, clock_quality = ?, boot_id = ?, monotonic_s = ?"
             " WHERE event_id = ?",
             (
-                event.camera,
-                event.kind,
                 event.phase,
                 event.revision,
                 event.confidence,
@@ -256,7 +270,6 @@ class Archive:
                 event.clock.quality,
                 event.clock.boot_id,
                 event.clock.monotonic_s,
-                event.colour,
                 event.event_id.bytes,
             ),
         )

@@ -56,20 +56,45 @@ def runs_of(database: sqlite_utils.Database) -> list[tuple[int, int]]:
     return [(first, last) for first, last in rows]
 
 
+RISING = st.builds(lambda first, count: list(range(first, first + count)), NUMBERS, st.integers(1, 8))
+BATCHES = st.lists(st.tuples(st.lists(NUMBERS, max_size=12) | RISING, st.booleans()), max_size=10)
+
+
 @settings(deadline=None)  # a database each
-@given(said=st.lists(NUMBERS, max_size=80))
-def test_runs_are_those_of_the_set_in_any_order(said: list[int]) -> None:
+@given(batches=BATCHES)
+def test_runs_are_those_of_the_set_in_any_order_whatever_is_undone(
+    batches: list[tuple[list[int], bool]],
+) -> None:
     database = sqlite_utils.Database(memory=True)
     for script in ARCHIVE_MIGRATIONS:
         database.conn.executescript(script)
     numbering, before = Numbering(database), set[int]()
-    for number in said:
-        assert numbering.note(SITE, Number(BOX, number)) is (number not in before)
-        before.add(number)
-    runs = runs_of(database)
-    assert of(runs) == before
-    assert all(last + 1 < first for (_, last), (first, _) in itertools.pairwise(runs))
+    for said, lasts in batches:
+        seen = set(before)
+        database.execute("BEGIN")
+        for number in said:
+            assert numbering.note(SITE, Number(BOX, number)) is (number not in seen)
+            seen.add(number)
+        if lasts:
+            numbering.write()
+            before = seen
+        else:
+            numbering.forget()
+        database.execute("COMMIT" if lasts else "ROLLBACK")
+        runs = runs_of(database)
+        assert of(runs) == before
+        assert all(last + 1 < first for (_, last), (first, _) in itertools.pairwise(runs))
     database.close()
+
+
+def test_outboxes_that_take_turns_have_runs_of_their_own(tmp_path: Path) -> None:
+    with an_archive(tmp_path) as (archive, database):
+        numbering = Numbering(database)
+        with archive.writing():
+            for number, box in itertools.product((1, 2, 3, 5, 4), ("a" * 16, "b" * 16)):
+                assert numbering.note(SITE, Number(box, number))
+            numbering.write()
+        assert runs_of(database) == [(1, 5), (1, 5)]
 
 
 @given(came=st.sets(NUMBERS), below=st.integers(0, 70))
