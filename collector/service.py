@@ -7,6 +7,7 @@ dies ends the whole, and systemd starts it anew: nothing acknowledged is ever on
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 WATCH_S = 1.0  # how often the parts are looked at
 STUCK_S = 60.0  # a commit that takes longer hangs in the kernel; systemd's watchdog is told no more
+GARBAGE = (50_000, 20, 50)  # new objects before a look: a batch of 500 messages makes about as many
 DRAIN_S = 20.0  # for the last batches of a clean stop
 
 
@@ -69,6 +71,7 @@ class Service:
     def run(self, stop: threading.Event) -> bool:
         """Serve until told to stop; False when a part died and all must start anew."""
         self._broker.start()
+        _rest_the_collector_of_garbage()
         try:
             self._endpoint.start()
             self._committer.start()
@@ -125,6 +128,13 @@ class Service:
         self._subscriber.stop()
         self._broker.stop()
         log.info("stopped")
+
+
+def _rest_the_collector_of_garbage() -> None:
+    """What is loaded now stays: looking through it again and again took an eighth of intake's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
 
 
 @contextmanager

@@ -9,19 +9,20 @@ Measured on x86: 124 µs to write an event canonically, 35 µs to sign, 68 µs t
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from typing import Final
 
 import rfc8785
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from pydantic import BaseModel
 
 FIRST: Final = "0" * 64  # what the first message of an outbox names as the one before
 _LONGEST_SIGNATURE = 72  # bytes of a P-256 signature in DER, at most
 _ALGORITHM = ec.ECDSA(SHA256())
+_OF_DIGEST = ec.ECDSA(Prehashed(SHA256()))
 
 
 def canonical(message: BaseModel) -> bytes:
@@ -42,10 +43,33 @@ def sign(body: bytes, key: ec.EllipticCurvePrivateKey) -> str:
 def is_signed(body: bytes, signature: str, key: ec.EllipticCurvePublicKey) -> bool:
     """True when whoever owns the key signed exactly these bytes. Any text may be given."""
     try:
-        raw = base64.b64decode(signature.encode(), validate=True)
-        if len(raw) > _LONGEST_SIGNATURE:
-            return False
-        key.verify(raw, body, _ALGORITHM)
-    except (binascii.Error, ValueError, InvalidSignature):
+        key.verify(_raw(signature), body, _ALGORITHM)
+    except (ValueError, InvalidSignature):
         return False
     return True
+
+
+def is_digest_signed(digest: bytes, signature: str, key: ec.EllipticCurvePublicKey) -> bool:
+    """True when whoever owns the key signed bytes with this SHA-256; for where the bytes are not at hand."""
+    try:
+        key.verify(_raw(signature), digest, _OF_DIGEST)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def is_signature(text: str) -> bool:
+    """True when it is written as a signature is, whatever it is over."""
+    try:
+        decode_dss_signature(_raw(text))
+    except ValueError:
+        return False
+    return True
+
+
+def _raw(signature: str) -> bytes:
+    raw = base64.b64decode(signature.encode(), validate=True)
+    if len(raw) > _LONGEST_SIGNATURE:
+        message = "no signature is so long"
+        raise ValueError(message)
+    return raw

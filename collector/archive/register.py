@@ -307,6 +307,11 @@ class Register:
         )
         return tuple(pem for (pem,) in rows)
 
+    def certificates_ever(self, site: str) -> tuple[str, ...]:
+        """Return all, the revoked ones too: what was kept was signed before."""
+        rows = self._database.execute("SELECT pem FROM certificates WHERE site = ?", (site,))
+        return tuple(pem for (pem,) in rows)
+
     def tested(self, site: str, now: datetime) -> None:
         """Note that a test message of this site was kept: the way is open from end to end."""
         self._database.execute(

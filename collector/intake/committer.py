@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 from uuid import UUID
@@ -161,7 +161,7 @@ class _Desk:
 
     def commit(self, batch: list[Letter]) -> _Answers:
         """Make a batch last. Raises OSError or sqlite3.Error when it does not; then nothing was kept."""
-        judged = [self._judged(letter.delivery) for letter in batch]
+        judged = self._judged(batch)
         try:
             answers = self._write(judged, batch, one_by_one=False)
         except UNSTORABLE:
@@ -177,8 +177,23 @@ class _Desk:
                 self._orders.keep_frame(record.command, record.sha256, record.jpeg, record.received_at)
         return answers
 
-    def _judged(self, delivery: Delivery) -> Record | Refused:
-        standing = self._standing(delivery.topic)
+    def _judged(self, batch: list[Letter]) -> list[Record | Refused]:
+        """Judge from the last to the first: a later message of a site vouches for the one that it names.
+
+        So of what came in one row one signature is checked, 100 µs each: of a backlog, one of hundreds.
+        """
+        vouched: dict[str, set[bytes]] = defaultdict(set)
+        judged = []
+        for letter in reversed(batch):
+            up = parse_up(letter.delivery.topic)
+            site = up.site if up else ""
+            verdict = self._verdict(letter.delivery, self._standing(site, vouched[site]))
+            if isinstance(verdict, EventRecord | GapRecord | BootRecord | ReplyRecord) and verdict.seal:
+                vouched[site].add(verdict.seal.previous)
+            judged.append(verdict)
+        return judged[::-1]
+
+    def _verdict(self, delivery: Delivery, standing: Standing) -> Record | Refused:
         try:
             verdict = ingest(delivery, standing, self._terms)
         except Exception:  # part of the thread's loop: one message must not stop all sites for ever
@@ -241,15 +256,13 @@ class _Desk:
         if refused.site and refused.message_id is not None:
             answers.refused[refused.site][refused.message_id] = f"{refused.reason}: {refused.detail}"[:200]
 
-    def _standing(self, topic: str) -> Standing:
-        up = parse_up(topic)
-        site = up.site if up else ""
+    def _standing(self, site: str, vouched: Container[bytes]) -> Standing:
         now_s = self._clock.monotonic()
         # A miss is looked up at once: a site may have been enrolled a moment ago.
         if now_s - self._asked_s >= SITES_FRESH_S or site not in self._enrolled:
             self._enrolled, self._asked_s = self._register.enrolled_sites(), now_s
         keys = self._signers.of(site, now_s) if site in self._enrolled else ()
-        return Standing(site in self._enrolled, self._skews.get(site), keys)
+        return Standing(site in self._enrolled, self._skews.get(site), keys, vouched)
 
 
 def _refused(record: Record, reason: Reason, detail: str) -> Refused:

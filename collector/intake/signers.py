@@ -37,13 +37,14 @@ class Signers:
             return known.keys
         pems = self._register.signing_certificates(site)
         if known is None or known.pems != pems:
-            known = _Known(pems, tuple(_public_key(pem) for pem in pems), now_s)
+            known = _Known(pems, tuple(public_key(pem) for pem in pems), now_s)
         known.asked_s = now_s
         self._known[site] = known
         return known.keys
 
 
-def _public_key(pem: str) -> ec.EllipticCurvePublicKey:
+def public_key(pem: str) -> ec.EllipticCurvePublicKey:
+    """Return the key that a certificate of this station's vouches for."""
     key = x509.load_pem_x509_certificate(pem.encode()).public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey):
         message = "this station signs P-256 keys only"  # see authority.request_key
