@@ -48,6 +48,7 @@ GATHER_S = 0.010  # what a message may wait for company; the goal from lens to s
 IDLE_S = 0.25  # how late a stop is noticed
 RETRY_S = 1.0  # a full disk does not empty faster
 SITES_FRESH_S = 1.0  # how long a revoked site may still be believed here; the broker knows at once
+_SEALED = (EventRecord, GapRecord, BootRecord, ReplyRecord)
 
 
 class Wire(Protocol):
@@ -182,14 +183,18 @@ class _Desk:
 
         So of what came in one row one signature is checked, 100 µs each: of a backlog, one of hundreds.
         """
-        vouched: dict[str, set[bytes]] = defaultdict(set)
+        known: dict[str, tuple[Standing, set[bytes]]] = {}
         judged = []
         for letter in reversed(batch):
             up = parse_up(letter.delivery.topic)
             site = up.site if up else ""
-            verdict = self._verdict(letter.delivery, self._standing(site, vouched[site]))
-            if isinstance(verdict, EventRecord | GapRecord | BootRecord | ReplyRecord) and verdict.seal:
-                vouched[site].add(verdict.seal.previous)
+            if site not in known:
+                vouched = set[bytes]()
+                known[site] = self._standing(site, vouched), vouched
+            standing, vouched = known[site]
+            verdict = self._verdict(letter.delivery, standing)
+            if isinstance(verdict, _SEALED) and verdict.seal:
+                vouched.add(verdict.seal.previous)
             judged.append(verdict)
         return judged[::-1]
 
@@ -267,6 +272,6 @@ class _Desk:
 
 def _refused(record: Record, reason: Reason, detail: str) -> Refused:
     number = record.number if isinstance(record, PictureRecord | FrameRecord) else None
-    if isinstance(record, EventRecord | GapRecord | BootRecord | ReplyRecord) and record.seal:
+    if isinstance(record, _SEALED) and record.seal:
         number = record.seal.number
     return Refused(record.site, getattr(record, "message_id", None), reason, detail, number)

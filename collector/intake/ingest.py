@@ -225,8 +225,9 @@ def _event(delivery: Delivery, site: str, message_id: UUID, judged_by: tuple[Ter
     _check_sender(event.site, site, event.id, message_id)
     if event.revision > MAX_REVISION:
         raise _RefusedError(Reason.MALFORMED, "revision")
-    clock = event.clock
-    _check_numbers((clock.monotonic_s, clock.camera_offset_s, [point.t for point in event.path]))
+    _check_numbers((event.clock.monotonic_s, event.clock.camera_offset_s))
+    if not all(point.t <= _LARGEST for point in event.path):  # NaN is not
+        raise _RefusedError(Reason.MALFORMED, "number")
     seal = _seal(delivery, event.chain, event.sequence, standing)
     suspect = _Suspicion(terms.clock_suspect_s, standing.skew_s).of(event, delivery.received_at)
     granted = terms.wishes.granted(event)

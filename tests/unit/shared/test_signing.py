@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.messages import PathPoint
-from shared.signing import canonical, chained, is_signed, sign
+from shared.signing import canonical, chained, is_digest_signed, is_signature, is_signed, sign
 
 KEY, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 BODY = b'{"a":1}'
@@ -28,6 +28,14 @@ def test_what_was_signed_is_known_as_such_and_nothing_else_is() -> None:
     assert not is_signed(BODY, sign(BODY, OTHER), KEY.public_key())
 
 
+def test_a_signature_can_be_checked_by_the_hash_of_what_was_signed() -> None:
+    signature, digest = sign(BODY, KEY), hashlib.sha256(BODY).digest()
+    assert is_digest_signed(digest, signature, KEY.public_key())
+    assert not is_digest_signed(digest, signature, OTHER.public_key())
+    assert not is_digest_signed(hashlib.sha256(b"").digest(), signature, KEY.public_key())
+    assert not is_digest_signed(digest, "no signature", KEY.public_key())
+
+
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=100).map(lambda raw: raw.hex())))
 def test_any_text_in_place_of_a_signature_is_just_not_one(text: str) -> None:
     assert not is_signed(BODY, text, KEY.public_key())
@@ -35,7 +43,14 @@ def test_any_text_in_place_of_a_signature_is_just_not_one(text: str) -> None:
 
 @pytest.mark.parametrize("_", range(50))
 def test_a_signature_fits_its_place_on_the_wire(_: int) -> None:
-    assert len(sign(BODY, KEY)) <= 96
+    signature = sign(BODY, KEY)
+    assert len(signature) <= 96
+    assert is_signature(signature)
+
+
+@pytest.mark.parametrize("text", ["", "M", "x" * 92, "M" * 60_000, "ME\n" + "A" * 90, "MEUé" + "A" * 90])
+def test_what_is_not_written_as_a_signature_is_known(text: str) -> None:
+    assert not is_signature(text)
 
 
 def test_the_chain_is_the_hash_of_the_very_bytes() -> None:
