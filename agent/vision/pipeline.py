@@ -146,7 +146,7 @@ class Pipeline:
             patrol=glance.motion.blind,
         )
         detections = self._found(frame.image, look.crop)
-        tracks = self._tracker.update(detections, now, width / height, look.shows)
+        tracks = self._tracker.update(detections, now, width / height, look.shows, self._still.standing())
         self._rest_s = self._rest_between_looks_s()
         stood = self._still.update(
             tracks, detections, now, good_light=look.crop is None and is_good_light(frame.image)

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from agent.vision.detect import Detection
 from agent.vision.frame import Image
 from agent.vision.kalman import Axis
+from agent.vision.sightings import Sightings
 from agent.vision.track import FAMILY, Track, Tracks, has_left
+from agent.vision.way import Way
 from shared.geometry import Box
 from shared.messages import Kind
 
@@ -79,6 +81,7 @@ class _Still:
     track: Track  # as last found; its number is the one the events know
     place: Box
     seen_s: float
+    way: Way  # from its place; begins anew whenever it is found there
     votes: Mapping[Kind, float] = field(default_factory=dict)  # of its earlier tracks
     free: bool = False
     away_looks: int = 0
@@ -91,20 +94,6 @@ class _Still:
         return self.track.family == _PERSON
 
 
-@dataclass(slots=True)
-class _Sighting:
-    """Detections at one place, whoever they belong to."""
-
-    family: str
-    box: Box
-    first_s: float
-    seen_s: float
-    looks: int = 1
-
-    def is_lasting(self, tuning: StillTuning) -> bool:
-        return self.looks >= tuning.settled_looks and self.seen_s - self.first_s >= tuning.settled_s
-
-
 class StillMemory:
     """One per camera; stands between the tracker and the events."""
 
@@ -112,8 +101,8 @@ class StillMemory:
         self._tuning = tuning or StillTuning()
         self._found: dict[int, _Still] = {}  # by the tracker's number
         self._vacant: list[_Still] = []  # remembered, and nobody found there now
-        self._born_at: dict[int, Box | None] = {}  # live tracks that are no still thing: in whose place
-        self._sightings: list[_Sighting] = []
+        self._ways: dict[int, Way] = {}  # of the live tracks that are no still thing
+        self._sightings = Sightings()
         self._recalled = 0
 
     def update(
@@ -124,22 +113,24 @@ class StillMemory:
         live: list[Track] = []
         for track in tracks.live:
             still = self._found.get(track.number)
-            if still is None and (still := self._recognised(track)) is not None:
-                gone.append(track)  # what was begun under the newcomer's own number
-            elif still is None:
-                still = self._settled(track, at_s, gone)
+            if still is None:
+                self._go_on(track)
+                if (still := self._recognised(track, at_s)) is not None:
+                    gone.append(track)  # what was begun under the newcomer's own number
+                else:
+                    still = self._settled(track, at_s, gone)
             live.append(self._judged(still, track, at_s) if still else self._guarded(track))
         numbers = {track.number for track in tracks.live}
-        self._born_at = {n: place for n, place in self._born_at.items() if n in numbers}
-        self._sight(detections, at_s)
-        boxes = [track.box for track in tracks.live if not track.missed]
-        gone += self._forgotten(detections, boxes, at_s, good_light=good_light)
+        self._ways = {n: way for n, way in self._ways.items() if n in numbers and n not in self._found}
+        found = [track for track in tracks.live if not track.missed]
+        self._sightings.add(detections, (track.box for track in found if self._is_going(track)), at_s)
+        gone += self._forgotten(detections, [track.box for track in found], at_s, good_light=good_light)
         return Stood(tuple(live), tuple(gone), tuple(resting))
 
     def pause(self, tracks: tuple[Track, ...]) -> Stood:
         """The stream is lost or we stop: what stands will still stand; what moves is gone."""
         gone, resting = self._lost(tracks)
-        self._found, self._born_at = {}, {}
+        self._found, self._ways = {}, {}
         return Stood((), tuple(gone), tuple(resting))
 
     def expired(self, at_s: float) -> tuple[Track, ...]:
@@ -152,8 +143,11 @@ class StillMemory:
 
     def resting(self) -> tuple[tuple[Track, Box, float], ...]:
         """All that stand, found now or not: as last found, where, and when that was."""
-        standing = [still for still in (*self._found.values(), *self._vacant) if not still.free]
-        return tuple((still.track, still.place, still.seen_s) for still in standing)
+        return tuple((still.track, still.place, still.seen_s) for still in self._standing())
+
+    def standing(self) -> frozenset[int]:
+        """The tracker's numbers of those found at their places in the last look that found them."""
+        return frozenset(n for n, still in self._found.items() if not still.free and not still.away_looks)
 
     def recall(self, thing: Remembered, now: datetime, at_s: float) -> Track:
         """Take up what was kept on disk, under a number no tracker gives."""
@@ -178,7 +172,7 @@ class StillMemory:
             looks=self._tuning.settled_looks,
             moved=thing.moved,
         )
-        self._vacant.append(_Still(track, thing.place, seen_s))
+        self._vacant.append(_Still(track, thing.place, seen_s, Way.at(thing.place, 1.0)))
         return track
 
     def _lost(self, tracks: Sequence[Track]) -> tuple[list[Track], list[Track]]:
@@ -188,7 +182,7 @@ class StillMemory:
             still = self._found.pop(track.number, None)
             if still is None:
                 gone.append(track)
-            elif still.free or still.away_looks:
+            elif still.free or still.way.is_gone:
                 gone.append(still.track)
             else:
                 still.votes, still.empty_looks = still.track.votes, 0
@@ -196,21 +190,37 @@ class StillMemory:
                 resting.append(still.track)
         return gone, resting
 
-    def _recognised(self, track: Track) -> _Still | None:
-        """Which remembered thing is this newcomer? None for one that moves, or is not sure yet."""
-        hop = self._is_hop(track)
-        if (track.moved and not hop) or track.missed or track.looks < self._tuning.settled_looks:
+    def _go_on(self, track: Track) -> None:
+        """One that is no still thing: follow its way."""
+        way = self._ways.get(track.number)
+        if way is None or not track.missed:
+            near = self._near(track.family, track.box)
+            self._ways[track.number] = way.on(track.box, near) if way else Way.at(track.box, near)
+
+    def _guarded(self, track: Track) -> Track:
+        """One that is no still thing; a box that leaps between things that stand has not moved."""
+        return replace(track, moved=self._ways[track.number].is_gone)
+
+    def _is_going(self, track: Track) -> bool:
+        still, way = self._found.get(track.number), self._ways.get(track.number)
+        return (still is not None and still.free) or (way is not None and way.is_gone)
+
+    def _recognised(self, track: Track, at_s: float) -> _Still | None:
+        """Which remembered thing is this newcomer? None for one that goes, or is not sure yet."""
+        if self._ways[track.number].is_gone or track.missed or track.looks < self._tuning.settled_looks:
             return None
+        rests = at_s - track.anchored_s >= self._tuning.settled_s
         fitting = [
             still
             for still in self._vacant
-            if self._is_at(still, track.family, track.box)
-            and (hop or self._is_at(still, track.family, track.anchor))
+            if (rests or self._is_at(still, track.family, track.box))
+            and self._is_at(still, track.family, track.anchor)
         ]
         if not fitting:
             return None
         still = max(fitting, key=lambda one: one.place.overlap(track.box))
         self._vacant.remove(still)
+        still.way = Way.at(track.box, 1.0)
         self._found[track.number] = still
         return still
 
@@ -225,8 +235,8 @@ class StillMemory:
             if not self._vacant:
                 return None
             gone.append(self._forget(min(self._vacant, key=lambda one: one.seen_s)))
-        moved = track.moved and not self._is_hop(track)
-        still = self._found[track.number] = _Still(replace(track, moved=moved), track.anchor, at_s)
+        track = self._guarded(track)
+        still = self._found[track.number] = _Still(track, track.anchor, at_s, Way.at(track.anchor, 1.0))
         return still
 
     def _judged(self, still: _Still, track: Track, at_s: float) -> Track:
@@ -247,10 +257,16 @@ class StillMemory:
             return still.track
         if still.free:
             self._rest_again(still, track, at_s)
-        elif self._is_away(still, track):
+            return still.track
+        if self._is_at(still, track.family, track.box):
+            still.way = Way.at(track.box, 1.0)
+        else:
+            still.way = still.way.on(track.box, self._near(track.family, track.box, still))
+        if self._is_away(still, track):
             still.away_s = still.away_s if still.away_looks else at_s
             still.away_looks += 1
-            if still.away_looks >= tuning.left_looks and at_s - still.away_s >= tuning.left_s:
+            lasts = still.away_looks >= tuning.left_looks and at_s - still.away_s >= tuning.left_s
+            if lasts and still.way.is_gone:
                 still.free, still.track = True, replace(still.track, moved=True)
         else:
             still.away_looks, still.seen_s = 0, at_s
@@ -263,23 +279,6 @@ class StillMemory:
             still.free, still.place = False, track.anchor
             still.away_looks, still.seen_s = 0, at_s
 
-    def _guarded(self, track: Track) -> Track:
-        """One that is no still thing; a box that leaps between things that stand has not moved."""
-        if track.number not in self._born_at:
-            self._born_at[track.number] = self._place_of(track.family, track.box)
-        return replace(track, moved=False) if self._is_hop(track) else track
-
-    def _is_hop(self, track: Track) -> bool:
-        place = self._born_at.get(track.number)
-        return (
-            track.moved
-            and place is not None
-            and (
-                place.overlap(track.box) >= self._tuning.touching
-                or self._is_anywhere(track.family, track.box)
-            )
-        )
-
     def _is_away(self, still: _Still, track: Track) -> bool:
         return (
             not self._is_at(still, track.family, track.box)
@@ -288,37 +287,19 @@ class StillMemory:
             and not self._is_anywhere(track.family, track.box)
         )
 
-    def _place_of(self, family: str, box: Box) -> Box | None:
-        """Where something of this family stands, or was seen again and again, partly under this box."""
-        for still in (*self._found.values(), *self._vacant):
-            if not still.free and still.track.family == family and _touch(still.place, box):
-                return still.place
-        for one in self._sightings:
-            if one.family == family and one.is_lasting(self._tuning) and _touch(one.box, box):
-                return one.box
-        return None
+    def _near(self, family: str, box: Box, but: _Still | None = None) -> float:
+        """How far does the box overlap with what stands, remembered or sighted again and again?"""
+        if self._is_anywhere(family, box, but):
+            return 1.0
+        places = (one.place for one in self._standing() if one is not but and one.track.family == family)
+        return max([self._sightings.near(family, box), *(place.overlap(box) for place in places)])
 
-    def _sight(self, detections: Sequence[Detection], at_s: float) -> None:
-        """Too doubtful for a track that lasts, seen at one place again and again: it stands there too."""
-        tuning = self._tuning
-        for found in detections:
-            family = FAMILY[found.kind]
-            for one in self._sightings:
-                if one.family == family and one.box.overlap(found.box) >= tuning.same_place:
-                    one.looks, one.seen_s = one.looks + 1, at_s
-                    break
-            else:
-                self._sightings.append(_Sighting(family, found.box, at_s, at_s))
-        self._sightings = [one for one in self._sightings if at_s - one.seen_s <= tuning.empty_s]
-        self._sightings.sort(key=lambda one: -one.seen_s)
-        del self._sightings[tuning.most :]
+    def _is_anywhere(self, family: str, box: Box, but: _Still | None = None) -> bool:
+        return any(self._is_at(one, family, box) for one in self._standing() if one is not but)
 
-    def _is_anywhere(self, family: str, box: Box) -> bool:
-        return any(
-            self._is_at(still, family, box)
-            for still in (*self._found.values(), *self._vacant)
-            if not still.free
-        )
+    def _standing(self) -> list[_Still]:
+        """All that stand, found now or not."""
+        return [one for one in (*self._found.values(), *self._vacant) if not one.free]
 
     def _is_at(self, still: _Still, family: str, box: Box) -> bool:
         """Is a box of this family at its place, whole or in part?"""
@@ -383,10 +364,6 @@ def _common(a: Box, b: Box) -> float:
     w = min(a.right, b.right) - max(a.x, b.x)
     h = min(a.bottom, b.bottom) - max(a.y, b.y)
     return max(w, 0.0) * max(h, 0.0)
-
-
-def _touch(place: Box, box: Box) -> bool:
-    return _common(place, box) > 0.1 * min(place.area, box.area)  # more than edges that meet
 
 
 def _towards(place: Box, box: Box, share: float) -> Box:

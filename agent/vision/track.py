@@ -10,7 +10,7 @@ with overlap and shape as second opinions; `agent.vision.assign` settles who get
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -34,6 +34,8 @@ _SHRUNK = 0.8  # of the length a track has: shorter, and a part may be hidden; s
 _GROWS = 0.3  # how fast the length follows what shows: ten looks from afar to near
 _HIDDEN_SHRINKS = 0.05  # and while a part may be hidden: a second behind a post costs a fifth
 
+_BORDER = 0.01  # of the width: nearer, and the picture's border may cut it
+
 _SCORES_KEPT = 25  # five seconds: a median that can still change its mind
 
 
@@ -55,6 +57,8 @@ class TrackTuning:
     jitter: float = 0.08  # sizes: how far a detector's box centre dances around a standing object
     reach: float = 0.6  # sizes a detection may be off the expected place, before doubt is added
     reach_limit: float = 3.0  # sizes, whatever the doubt
+    still_overlap: float = 0.15  # with what stands: less is the next in the row; it sets off watched
+    growth: float = 3.0  # times, in width and height: who comes near at 5 looks a second has 1.3
     same_object: float = 0.7  # overlap above which two boxes of one family are one object
     most_tracks: int = 64  # bounds the work per frame in a crowd
 
@@ -135,22 +139,28 @@ class Tracker:
         at_s: float,
         aspect: float,
         shown: Callable[[Box], bool] = lambda _: True,
+        standing: Container[int] = (),
     ) -> Tracks:
         """Take in one look. `at_s`: monotonic, not before the last; `aspect`: width through height.
 
-        `shown`: could this look show an object there? If not, its absence is no miss.
+        `shown`: could this look show an object there? If not, its absence is no miss. `standing`: numbers
+        of those known to stand where they are, however their boxes breathe.
         """
         tuning = self._tuning
         tracks = [moved_on(track, at_s, aspect, tuning) for track in self._live]
         detections = one_per_object(detections, tuning)
         sure = [detection for detection in detections if detection.confidence >= tuning.sure]
         doubtful = [d for d in detections if tuning.doubtful <= d.confidence < tuning.sure]
-        known = [track for track in tracks if self.is_confirmed(track)]
-        newcomers = [track for track in tracks if not self.is_confirmed(track)]
+        still = {track.number for track in tracks if self.is_still(track) or track.number in standing}
+        going = [track for track in tracks if self.is_confirmed(track) and track.number not in still]
+        others = [track for track in tracks if track.number in still or not self.is_confirmed(track)]
 
-        found, known, sure = self._matched(known, sure, aspect)
-        again, known, _ = self._matched(known, doubtful, aspect)
-        new, newcomers, sure = self._matched(newcomers, sure, aspect)
+        found, going, sure = self._matched(going, sure, aspect, still)
+        # What stands has no right before a newcomer: the front of a bus before a car is the bus's
+        new, others, sure = self._matched(others, sure, aspect, still)
+        newcomers = [track for track in others if not self.is_confirmed(track)]
+        known = going + [track for track in others if self.is_confirmed(track)]
+        again, known, _ = self._matched(known, doubtful, aspect, still)
         lost = known + newcomers
         missed = [replace(track, missed=track.missed + 1) for track in lost if shown(track.expected)]
         unseen = [track for track in lost if not shown(track.expected)]
@@ -161,10 +171,13 @@ class Tracker:
         return Tracks(self._live, gone)
 
     def _matched(
-        self, tracks: list[Track], detections: list[Detection], aspect: float
+        self, tracks: list[Track], detections: list[Detection], aspect: float, still: Container[int]
     ) -> tuple[list[Track], list[Track], list[Detection]]:
         """Pair them; return tracks found, tracks left over, detections left over."""
-        gains = [[gain(track, d, aspect, self._tuning) for d in detections] for track in tracks]
+        gains = [
+            [gain(track, d, aspect, self._tuning, stands=track.number in still) for d in detections]
+            for track in tracks
+        ]
         pairs = best_pairs(gains)
         rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}
         return (
@@ -244,7 +257,9 @@ def seen(track: Track, detection: Detection, aspect: float, tuning: TrackTuning)
     )
 
 
-def gain(track: Track, detection: Detection, aspect: float, tuning: TrackTuning) -> float:
+def gain(
+    track: Track, detection: Detection, aspect: float, tuning: TrackTuning, *, stands: bool = False
+) -> float:
     """How much speaks for this detection being this track; 0 when it cannot be."""
     if FAMILY[detection.kind] != track.family:
         return 0.0
@@ -256,8 +271,15 @@ def gain(track: Track, detection: Detection, aspect: float, tuning: TrackTuning)
     doubt = math.sqrt(track.x.variance * aspect**2 + track.y.variance) / size
     if distance > min(tuning.reach_limit, tuning.reach + 2 * doubt):
         return 0.0
+    if w > tuning.growth * track.whole[0] and h > tuning.growth * track.whole[1]:
+        return 0.0
     misfit = _stretch(track.whole[0], w) + _stretch(track.whole[1], h)
     overlap = track.expected.overlap(detection.box)
+    if (
+        stands
+        and max(place.overlap(detection.box) for place in (track.anchor, track.box)) < tuning.still_overlap
+    ):
+        return 0.0
     return max(0.0, 1 + tuning.reach_limit + overlap - distance - misfit / 2)
 
 
@@ -286,7 +308,8 @@ def has_left(anchor: Box, box: Box) -> bool:
     """Is the object no longer where it rested? A box that something hides half of has not moved.
 
     Both edges of one direction must have gone the same way by a quarter of the size, or the object
-    must have come nearer or gone off, growing or shrinking both ways.
+    must have come nearer or gone off, growing or shrinking both ways. Where the picture's border cuts
+    it, that edge cannot go: then a third more or less shows of whoever comes in or goes out.
     """
     for low, high, size in (
         (box.x - anchor.x, box.right - anchor.right, max(anchor.w, box.w)),
@@ -294,6 +317,9 @@ def has_left(anchor: Box, box: Box) -> bool:
     ):
         if low * high > 0 and min(abs(low), abs(high)) > size / 4:
             return True
+    sides = (anchor.x, box.x, box.right - anchor.right), (1 - anchor.right, 1 - box.right, box.x - anchor.x)
+    if any(max(a, b) < _BORDER and abs(way) > max(anchor.w, box.w) / 3 for a, b, way in sides):
+        return True
     nearer = math.log(1.3)  # a third larger or smaller: three metres nearer when ten away
     return min(_stretch(anchor.w, box.w), _stretch(anchor.h, box.h)) > nearer and (
         (box.w > anchor.w) == (box.h > anchor.h)
