@@ -23,7 +23,7 @@ from agent.vision.frame import Image
 from agent.vision.kalman import Axis
 from agent.vision.sightings import Sightings
 from agent.vision.track import FAMILY, Track, Tracks, has_left
-from agent.vision.way import Way
+from agent.vision.way import CLEAR, Way
 from shared.geometry import Box
 from shared.messages import Kind
 
@@ -123,7 +123,8 @@ class StillMemory:
         numbers = {track.number for track in tracks.live}
         self._ways = {n: way for n, way in self._ways.items() if n in numbers and n not in self._found}
         found = [track for track in tracks.live if not track.missed]
-        self._sightings.add(detections, (track.box for track in found if self._is_going(track)), at_s)
+        owners, going = {track.box: track.number for track in found}, set(filter(self._is_going, numbers))
+        self._sightings.add(detections, owners, going, at_s)
         gone += self._forgotten(detections, [track.box for track in found], at_s, good_light=good_light)
         return Stood(tuple(live), tuple(gone), tuple(resting))
 
@@ -182,13 +183,19 @@ class StillMemory:
             still = self._found.pop(track.number, None)
             if still is None:
                 gone.append(track)
-            elif still.free or still.way.is_gone:
+            elif still.free or still.way.is_gone or self._went_into_the_open(still):
                 gone.append(still.track)
+                self._sightings.take_back((track.number,))
             else:
                 still.votes, still.empty_looks = still.track.votes, 0
                 self._vacant.append(still)
                 resting.append(still.track)
         return gone, resting
+
+    def _went_into_the_open(self, still: _Still) -> bool:
+        """Last found away from its place, and where nothing else stands: it was on its way, and quick."""
+        track = still.track
+        return still.away_looks > 0 and self._near(track.family, track.box, still) < CLEAR
 
     def _go_on(self, track: Track) -> None:
         """One that is no still thing: follow its way."""
@@ -201,8 +208,8 @@ class StillMemory:
         """One that is no still thing; a box that leaps between things that stand has not moved."""
         return replace(track, moved=self._ways[track.number].is_gone)
 
-    def _is_going(self, track: Track) -> bool:
-        still, way = self._found.get(track.number), self._ways.get(track.number)
+    def _is_going(self, number: int) -> bool:
+        still, way = self._found.get(number), self._ways.get(number)
         return (still is not None and still.free) or (way is not None and way.is_gone)
 
     def _recognised(self, track: Track, at_s: float) -> _Still | None:

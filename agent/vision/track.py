@@ -57,6 +57,7 @@ class TrackTuning:
     jitter: float = 0.08  # sizes: how far a detector's box centre dances around a standing object
     reach: float = 0.6  # sizes a detection may be off the expected place, before doubt is added
     reach_limit: float = 3.0  # sizes, whatever the doubt
+    in_place: float = 0.5  # overlap with what stands, to be it before anybody else
     still_overlap: float = 0.15  # with what stands: less is the next in the row; it sets off watched
     growth: float = 3.0  # times, in width and height: who comes near at 5 looks a second has 1.3
     same_object: float = 0.7  # overlap above which two boxes of one family are one object
@@ -152,15 +153,18 @@ class Tracker:
         sure = [detection for detection in detections if detection.confidence >= tuning.sure]
         doubtful = [d for d in detections if tuning.doubtful <= d.confidence < tuning.sure]
         still = {track.number for track in tracks if self.is_still(track) or track.number in standing}
-        going = [track for track in tracks if self.is_confirmed(track) and track.number not in still]
-        others = [track for track in tracks if track.number in still or not self.is_confirmed(track)]
+        known = [track for track in tracks if self.is_confirmed(track)]
+        newcomers = [track for track in tracks if not self.is_confirmed(track)]
 
-        found, going, sure = self._matched(going, sure, aspect, still)
-        # What stands has no right before a newcomer: the front of a bus before a car is the bus's
-        new, others, sure = self._matched(others, sure, aspect, still)
+        in_place = dict.fromkeys(still, tuning.in_place)
+        found, known, sure = self._matched(known, sure, aspect, in_place)
+        # Out of its place what stands has no right before a newcomer: the front of a bus is the bus's
+        nearby = dict.fromkeys(still, tuning.still_overlap)
+        standers = [track for track in known if track.number in still]
+        new, others, sure = self._matched(standers + newcomers, sure, aspect, nearby)
+        known = [track for track in known if track.number not in still or track in others]
         newcomers = [track for track in others if not self.is_confirmed(track)]
-        known = going + [track for track in others if self.is_confirmed(track)]
-        again, known, _ = self._matched(known, doubtful, aspect, still)
+        again, known, _ = self._matched(known, doubtful, aspect, nearby)
         lost = known + newcomers
         missed = [replace(track, missed=track.missed + 1) for track in lost if shown(track.expected)]
         unseen = [track for track in lost if not shown(track.expected)]
@@ -171,11 +175,14 @@ class Tracker:
         return Tracks(self._live, gone)
 
     def _matched(
-        self, tracks: list[Track], detections: list[Detection], aspect: float, still: Container[int]
+        self, tracks: list[Track], detections: list[Detection], aspect: float, least: Mapping[int, float]
     ) -> tuple[list[Track], list[Track], list[Detection]]:
-        """Pair them; return tracks found, tracks left over, detections left over."""
+        """Pair them; return tracks found, tracks left over, detections left over.
+
+        `least`: how far, by number, a detection must overlap with the place of what stands.
+        """
         gains = [
-            [gain(track, d, aspect, self._tuning, stands=track.number in still) for d in detections]
+            [gain(track, d, aspect, self._tuning, least.get(track.number, 0.0)) for d in detections]
             for track in tracks
         ]
         pairs = best_pairs(gains)
@@ -258,7 +265,7 @@ def seen(track: Track, detection: Detection, aspect: float, tuning: TrackTuning)
 
 
 def gain(
-    track: Track, detection: Detection, aspect: float, tuning: TrackTuning, *, stands: bool = False
+    track: Track, detection: Detection, aspect: float, tuning: TrackTuning, least_overlap: float = 0.0
 ) -> float:
     """How much speaks for this detection being this track; 0 when it cannot be."""
     if FAMILY[detection.kind] != track.family:
@@ -275,10 +282,7 @@ def gain(
         return 0.0
     misfit = _stretch(track.whole[0], w) + _stretch(track.whole[1], h)
     overlap = track.expected.overlap(detection.box)
-    if (
-        stands
-        and max(place.overlap(detection.box) for place in (track.anchor, track.box)) < tuning.still_overlap
-    ):
+    if max(place.overlap(detection.box) for place in (track.anchor, track.box)) < least_overlap:
         return 0.0
     return max(0.0, 1 + tuning.reach_limit + overlap - distance - misfit / 2)
 

@@ -16,7 +16,7 @@ from shared.geometry import Box
 
 _LEAPS = 2  # one may be to a neighbour that nobody knows of yet
 _STANDS = 0.5  # overlap with what stands; as StillTuning.same_place
-_CLEAR = 0.15  # overlap; less is clear of it: boxes breathe, and take in a part of the neighbour
+CLEAR = 0.15  # overlap; less is clear of it: boxes breathe, and take in a part of the neighbour
 _FOLLOWED = 0.3  # overlap with the look before: a leap to a neighbour in a row has .3 and less
 _LITTLE = 1 / 3  # of the way, in one look: a box that flips between two things goes all of it
 _SAME_SIZE = 1.3  # times: a box that merges two, or parts, changes by more within one look
@@ -36,11 +36,11 @@ class Way:
     @classmethod
     def at(cls, box: Box, near: float) -> Way:
         """Begin. `near`: how far the box overlaps with what is known to stand, its own place included."""
-        return cls(box, box, near < _CLEAR, (box,))
+        return cls(box, box, near < CLEAR, (box,))
 
     def on(self, box: Box, near: float) -> Way:
         """Found there in the next look."""
-        is_followed, is_clear = _is_followed(self.last, box), near < _CLEAR
+        is_followed, is_clear = _is_followed(self.last, box), near < CLEAR
         if near >= _STANDS and not is_followed:
             return Way.at(box, near)
         stops = self.stops

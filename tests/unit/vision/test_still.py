@@ -284,3 +284,17 @@ def test_cameras_taken_out_of_the_register_are_still_known_to_the_store(tmp_path
         assert db.execute("SELECT count(*) FROM living").fetchone() == (0,)
     db.close()
     store.close()
+
+
+def test_guests_who_stand_at_one_spot_one_after_another_are_one_event_each() -> None:
+    """Each comes up the same path, stops at the same door and leaves by the same side."""
+    place = Place()
+    for _ in range(8):
+        place.arrive(0.6, Kind.PERSON)
+        for x in (0.6, 0.66, 0.72, 0.8, 0.9, 0.99):  # a look each: gone before he is known to go
+            place.see(thing(x, Kind.PERSON), seconds=0.2)
+        place.see(seconds=5)
+    starts = [event for event in place.told if event.phase is Phase.START]
+    ends = [event for event in place.told if event.phase is Phase.END]
+    assert len(starts) == len({event.event_id for event in starts}) == 8
+    assert {event.event_id for event in ends} == {event.event_id for event in starts}
