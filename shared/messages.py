@@ -21,11 +21,12 @@ MAX_EVENT_BYTES = 16 * 1024  # measured: 0.6 to 2 kB with a full path; eight tim
 MAX_THUMBNAIL_BYTES = 192 * 1024  # planned: 20 to 40 kB; fits the broker's 262,144-byte packet
 MAX_HEARTBEAT_BYTES = 32 * 1024  # 0.8 kB with four cameras; a recorder may have 32
 
+_NO_OFFSET = timedelta(0)
 _FIRST_YEAR, _NO_YEAR = 1900, 2200  # a box without a battery wakes in 1970; 9999 ends in Hà Nội before in UTC
 
 
 def _utc(moment: datetime) -> datetime:
-    if moment.utcoffset() != timedelta(0):
+    if moment.utcoffset() != _NO_OFFSET:
         message = "time must be UTC"
         raise ValueError(message)
     if not _FIRST_YEAR <= moment.year < _NO_YEAR:

@@ -160,8 +160,12 @@ class Archive:
 
     def _event(self, record: EventRecord) -> Outcome:
         event_id = record.event.event_id.bytes
+        if record.event.revision == 0 and self._new_event(record):
+            return self._first_message(record)
         known = self._database.execute(
-            "SELECT site, revision, thumbnail_revision, unsynced FROM events WHERE event_id = ?", (event_id,)
+            "SELECT site, unsynced, revision, thumbnail_revision, camera, kind, colour FROM events"
+            " WHERE event_id = ?",
+            (event_id,),
         ).fetchone()
         if known is not None and known[0] != record.site:
             return Outcome.FOREIGN  # nobody writes into another's event, whatever its number
@@ -172,16 +176,32 @@ class Archive:
         if known is None:
             self._new_event(record)
         else:
-            unsynced = unsynced or known[3]
-            self._known_event(record, *known[1:3])
+            unsynced = unsynced or known[1]
+            self._known_event(record, known[2], known[3], known[4:])
         if unsynced:
             self._settle(record.site, event_id)
         return outcome
 
-    def _known_event(self, record: EventRecord, revision: int, thumbnail_revision: int | None) -> None:
+    def _first_message(self, record: EventRecord) -> Outcome:
+        """Keep the message that an event was just made of; the event goes again if its id is another's."""
+        event_id = record.event.event_id.bytes
+        outcome = self._message(record, Channel.EVENT, event_id, record.body)
+        if outcome is not Outcome.STORED:
+            self._database.execute("DELETE FROM events WHERE event_id = ?", (event_id,))
+        elif _is_unsynced(record.event.clock):
+            self._settle(record.site, event_id)
+        return outcome
+
+    def _known_event(
+        self,
+        record: EventRecord,
+        revision: int,
+        thumbnail_revision: int | None,
+        looks: tuple[str | None, ...],
+    ) -> None:
         event_id = record.event.event_id.bytes
         if record.event.revision > revision:
-            self._newer_event(record)
+            self._newer_event(record, looks)
         if record.event.thumbnail is not None and (
             thumbnail_revision is None or record.event.revision > thumbnail_revision
         ):
@@ -216,13 +236,15 @@ class Archive:
                 "UPDATE messages SET made_us = ? WHERE id = ?", (made_us, message_id.bytes)
             )
 
-    def _new_event(self, record: EventRecord) -> None:
+    def _new_event(self, record: EventRecord) -> bool:
+        """Make an event of its first message; False when it is here already."""
         event = record.event
-        self._database.execute(
+        cursor = self._database.execute(
             "INSERT INTO events (event_id, site, camera, kind, phase, revision, confidence, started_us,"
             " seen_us, received_us, camera_offset_s, clock_quality, clock_suspect, thumbnail,"
             " thumbnail_revision, boot_id, monotonic_s, colour)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (event_id) DO NOTHING",
             (
                 event.event_id.bytes,
                 record.site,
@@ -244,19 +266,20 @@ class Archive:
                 event.colour,
             ),
         )
+        return cursor.rowcount == 1
 
-    def _newer_event(self, record: EventRecord) -> None:
+    def _newer_event(self, record: EventRecord, before: tuple[str | None, ...]) -> None:
         """Bring an event to its newest revision; when it began and when it came stay as first kept.
 
         What has an index is written only when it changes, which is seldom: SQLite writes the index anyway.
         """
         event = record.event
         looks = event.camera, event.kind, event.colour
-        self._database.execute(
-            "UPDATE events SET camera = ?, kind = ?, colour = ? WHERE event_id = ?"
-            " AND (camera, kind, colour) IS NOT (?, ?, ?)",
-            (*looks, event.event_id.bytes, *looks),
-        )
+        if looks != before:
+            self._database.execute(
+                "UPDATE events SET camera = ?, kind = ?, colour = ? WHERE event_id = ?",
+                (*looks, event.event_id.bytes),
+            )
         self._database.execute(
             "UPDATE events SET phase = ?, revision = ?, confidence = ?, seen_us = ?,"
             " camera_offset_s = ?, clock_quality = ?, boot_id = ?, monotonic_s = ?"

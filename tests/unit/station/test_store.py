@@ -121,6 +121,17 @@ def test_nobody_writes_into_anothers_event_or_takes_anothers_message_id(tmp_path
         assert database["thumbnails"].count == 0
 
 
+def test_a_start_under_anothers_message_id_leaves_no_event(tmp_path: Path) -> None:
+    with an_archive(tmp_path) as (archive, database):
+        mine = a_life()[0]
+        assert isinstance(mine, EventRecord)
+        squatter = record_of(an_event("ke-gian"))
+        with archive.writing():
+            archive.keep(mine)
+            assert archive.keep(replace(squatter, message_id=mine.message_id)) is Outcome.FOREIGN
+        assert [row["site"] for row in database["events"].rows] == [SITE]
+
+
 def _keep_on_a_disk_that_fills(archive: Archive, records: list[Record]) -> None:
     with archive.writing():
         for record in records:
