@@ -240,6 +240,13 @@ ARCHIVE_MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (site, session)
     ) STRICT, WITHOUT ROWID;
     """,
+    # up to where the pictures in each pack have rows: collector.archive.pack_ends
+    """
+    CREATE TABLE packs (
+        pack        TEXT PRIMARY KEY,
+        end         INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

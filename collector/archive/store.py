@@ -12,6 +12,7 @@ import sqlite_utils
 from collector.archive.births import CARD_COPIED, Births
 from collector.archive.media import ThumbnailPacks
 from collector.archive.numbering import REFUSED, Numbering
+from collector.archive.pack_ends import PackEnds
 from collector.archive.records import (
     Acknowledged,
     BootRecord,
@@ -61,6 +62,8 @@ class Archive:
         self._packs = packs
         self._numbering = Numbering(database)
         self._births = Births(database)
+        self._ends = PackEnds(database, packs)
+        self._ends.adopt_strays()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -69,6 +72,7 @@ class Archive:
             with self._database.atomic():
                 yield
                 self._numbering.write()
+                self._ends.note()
                 self._packs.sync()
         except BaseException:
             self._numbering.forget()

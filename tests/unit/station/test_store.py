@@ -139,6 +139,29 @@ def _keep_on_a_disk_that_fills(archive: Archive, records: list[Record]) -> None:
         raise OSError("full")
 
 
+def test_a_batch_cut_off_between_packs_and_rows_does_not_write_its_pictures_twice(tmp_path: Path) -> None:
+    """`kill -9`: the pictures are on disk, the rows are not, and everything is sent again."""
+    pictures = [picture_of(uuid6.uuid7(), a_picture(number), SITE) for number in range(6)]
+    with an_archive(tmp_path) as (archive, database), archive.writing():
+        archive.keep(pictures[0])
+    packs = ThumbnailPacks(tmp_path)
+    for picture in pictures[1:4]:
+        assert isinstance(picture, PictureRecord)
+        packs.append(picture.jpeg, picture.event_id, picture.received_at)
+    packs.close()
+    with (tmp_path / "20261123.pack").open("ab") as file:
+        file.write(b"AnT1 half a record")
+    with an_archive(tmp_path) as (archive, database):
+        for picture in pictures:
+            with archive.writing():
+                archive.keep(replace(picture, received_at=NOW + timedelta(minutes=1)))
+        rows = list(database["thumbnails"].rows)
+        again = ThumbnailPacks(tmp_path)
+        assert len(rows) == len(list(again.walk("20261123.pack"))) == 6
+        found = {sha256(again.read(row["pack"], row["position"], row["size"])).hexdigest() for row in rows}
+        assert found == {sha256(one.jpeg).hexdigest() for one in pictures if isinstance(one, PictureRecord)}
+
+
 def test_a_batch_that_fails_leaves_neither_rows_nor_pictures(tmp_path: Path) -> None:
     with an_archive(tmp_path) as (archive, database):
         life = a_life()
