@@ -61,8 +61,9 @@ class Program:
         watching = asyncio.create_task(watch.run())
         await work(phase)
         watching.cancel()
-        if station.broker_pid() != pids[0]:  # it was killed: count from its birth
-            before[0] = Reading(before[0].at_s, 0.0, 0.0, 0.0)
+        for place, now in enumerate((station.broker_pid(), station.pid)):
+            if now != pids[place]:  # it was killed: count from its last birth
+                before[place] = Reading(before[place].at_s, 0.0, 0.0, 0.0)
         after = [Reading.of(pid) for pid in (station.broker_pid(), station.pid, os.getpid())]
         phase.seconds = after[2].at_s - before[2].at_s
         phase.sites = self._fleet.connected
