@@ -70,8 +70,8 @@ class Service:
 
     def run(self, stop: threading.Event) -> bool:
         """Serve until told to stop; False when a part died and all must start anew."""
+        _collect_garbage_seldom()
         self._broker.start()
-        _rest_the_collector_of_garbage()
         try:
             self._endpoint.start()
             self._committer.start()
@@ -130,7 +130,7 @@ class Service:
         log.info("stopped")
 
 
-def _rest_the_collector_of_garbage() -> None:
+def _collect_garbage_seldom() -> None:
     """What is loaded now stays: looking through it again and again took an eighth of intake's time."""
     gc.collect()
     gc.freeze()

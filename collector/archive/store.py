@@ -164,35 +164,30 @@ class Archive:
 
     def _event(self, record: EventRecord) -> Outcome:
         event_id = record.event.event_id.bytes
-        if record.event.revision == 0 and self._new_event(record):
-            return self._first_message(record)
-        known = self._database.execute(
-            "SELECT site, unsynced, revision, thumbnail_revision, camera, kind, colour FROM events"
-            " WHERE event_id = ?",
-            (event_id,),
-        ).fetchone()
+        is_new = record.event.revision == 0 and self._new_event(record)
+        known = (
+            None
+            if is_new
+            else self._database.execute(
+                "SELECT site, unsynced, revision, thumbnail_revision, camera, kind, colour FROM events"
+                " WHERE event_id = ?",
+                (event_id,),
+            ).fetchone()
+        )
         if known is not None and known[0] != record.site:
             return Outcome.FOREIGN  # nobody writes into another's event, whatever its number
         outcome = self._message(record, Channel.EVENT, event_id, record.body)
         if outcome is not Outcome.STORED:
+            if is_new:  # its message's id is another's
+                self._database.execute("DELETE FROM events WHERE event_id = ?", (event_id,))
             return outcome
         unsynced = _is_unsynced(record.event.clock)
-        if known is None:
-            self._new_event(record)
-        else:
+        if known is not None:
             unsynced = unsynced or known[1]
             self._known_event(record, known[2], known[3], known[4:])
+        elif not is_new:
+            self._new_event(record)
         if unsynced:
-            self._settle(record.site, event_id)
-        return outcome
-
-    def _first_message(self, record: EventRecord) -> Outcome:
-        """Keep the message that an event was just made of; the event goes again if its id is another's."""
-        event_id = record.event.event_id.bytes
-        outcome = self._message(record, Channel.EVENT, event_id, record.body)
-        if outcome is not Outcome.STORED:
-            self._database.execute("DELETE FROM events WHERE event_id = ?", (event_id,))
-        elif _is_unsynced(record.event.clock):
             self._settle(record.site, event_id)
         return outcome
 

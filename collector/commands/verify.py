@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -31,17 +32,16 @@ def verify(
     station: StationOption = DEFAULT_STATION,
 ) -> None:
     folder = StationFolder.existing(station)
-    database = folder.open_station()
-    register = Register(database)
-    known = [one.site for one in register.sites()]
-    if site is not None and site not in known:
-        raise SiteUnknown(site=site)
     found = 0
-    for name in [site] if site is not None else known:
-        keys = [public_key(pem) for pem in register.certificates_ever(name)]
-        with reading(folder.archive_database) as archive:
-            found += _told(name, broken(archive, name), signatures(archive, name, keys))
-    database.close()
+    with closing(folder.open_station()) as database:
+        register = Register(database)
+        known = [one.site for one in register.sites()]
+        if site is not None and site not in known:
+            raise SiteUnknown(site=site)
+        for name in [site] if site is not None else known:
+            keys = [public_key(pem) for pem in register.certificates_ever(name)]
+            with reading(folder.archive_database) as archive:
+                found += _told(name, broken(archive, name), signatures(archive, name, keys))
     if found:
         raise ChainBroken(count=found)
 

@@ -49,7 +49,7 @@ from shared.messages import (
     TestMessage,
     Wishes,
 )
-from shared.signing import is_signature, is_signed
+from shared.signing import is_digest_signed, is_signature
 from shared.topics import Channel, Up, parse_up
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -265,11 +265,10 @@ def _seal(delivery: Delivery, chain: Chain | None, sequence: int, standing: Stan
     if not signature or chain is None or not 0 < sequence <= MAX_SEQUENCE:
         raise _RefusedError(Reason.UNSIGNED, "" if signature else "signature")
     digest = hashlib.sha256(delivery.payload).digest()
-    is_good = (
-        is_signature(signature)
-        if digest in standing.vouched
-        else (any(is_signed(delivery.payload, signature, key) for key in standing.keys))
-    )
+    if digest in standing.vouched:
+        is_good = is_signature(signature)
+    else:
+        is_good = any(is_digest_signed(digest, signature, key) for key in standing.keys)
     if not is_good:
         raise _RefusedError(Reason.WRONG_SIGNATURE)
     return Seal(Number(chain.instance, sequence), signature, digest, bytes.fromhex(chain.previous))

@@ -81,8 +81,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_a_row_is_kept_for_one_signature_checked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked, real = [], judging.is_signed
-    monkeypatch.setattr(judging, "is_signed", lambda *given: checked.append(given) or real(*given))
+    checked, real = [], judging.is_digest_signed
+    monkeypatch.setattr(judging, "is_digest_signed", lambda *given: checked.append(given) or real(*given))
     events = [an_event(site) for _ in range(100) for site in (SITE, OTHER)]
     notes = desk.commit(map(desk.letter, events))
     assert set(notes.stored) == {event.id for event in events}
