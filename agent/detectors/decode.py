@@ -88,30 +88,47 @@ class Family:
     deviation: tuple[float, float, float] = (1, 1, 1)
 
 
-def place(image: Image, size: tuple[int, int], layout: Layout) -> tuple[Image, Placement]:
-    """Lay a picture of any size into width x height; return the canvas and where the picture went."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """What one picture after the other is laid on and turned into numbers on; each undoes the one before.
+
+    Two megabytes of new pages for every look would cost more than the laying itself.
+    """
+
+    canvas: Image  # height x width x 3
+    planes: Floats  # 1 x 3 x height x width
+
+    @classmethod
+    def of(cls, size: tuple[int, int]) -> Sheet:
+        width, height = size
+        return cls(np.empty((height, width, 3), np.uint8), np.empty((1, 3, height, width), np.float32))
+
+
+def place(image: Image, canvas: Image, layout: Layout) -> Placement:
+    """Lay a picture of any size onto the canvas; return where it went."""
     height, width = image.shape[:2]
+    size = canvas.shape[1], canvas.shape[0]
     scale = min(size[0] / width, size[1] / height)
     new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
     left = top = 0
     if layout is Layout.CENTRED:  # the odd pixel goes right and below, as in Ultralytics' LetterBox
         left, top = (size[0] - new_width) // 2, (size[1] - new_height) // 2
-    canvas = np.full((size[1], size[0], 3), _GREY, np.uint8)
+    canvas[:] = _GREY
     inner = canvas[top : top + new_height, left : left + new_width]
-    inner[:] = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
-    return canvas, Placement(width, height, new_width / width, new_height / height, left, top)
+    cv2.resize(image, (new_width, new_height), dst=inner, interpolation=cv2.INTER_LINEAR)
+    return Placement(width, height, new_width / width, new_height / height, left, top)
 
 
-def tensor(canvas: Image, family: Family) -> Floats:
+def tensor(sheet: Sheet, family: Family) -> Floats:
     """Turn the canvas into 1 x 3 x height x width, float32, in the family's colours and range."""
-    ordered = canvas[..., ::-1] if family.rgb else canvas
-    planes = np.ascontiguousarray(ordered.transpose(2, 0, 1), dtype=np.float32)
+    planes = sheet.planes[0]
+    planes[:] = (sheet.canvas[..., ::-1] if family.rgb else sheet.canvas).transpose(2, 0, 1)
     if family.divisor != 1:
         planes *= np.float32(1 / family.divisor)
     if family.mean is not None:
         planes -= np.array(family.mean, np.float32)[:, None, None]
         planes /= np.array(family.deviation, np.float32)[:, None, None]
-    return planes[np.newaxis]
+    return sheet.planes
 
 
 def limits(classes: Sequence[str], thresholds: Mapping[Kind, float]) -> Floats:

@@ -30,7 +30,7 @@ def open_session(model: bytes, threads: int, *, name: str) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # the arena keeps its largest moment for ever; costs < 1 ms
+    options.enable_cpu_mem_arena = True  # all looks need the same; without it each has 4,000 page faults
     options.log_severity_level = _FATAL_ONLY
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"

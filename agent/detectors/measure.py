@@ -18,6 +18,7 @@ import numpy as np
 
 from agent.detectors import open_model
 from agent.detectors.tiers import Speed
+from agent.heaps import share_heaps
 from shared.errors import NeedsFixing
 
 _LONGEST_S = 120.0  # a Pi 4 takes 0.4 s a frame at 640 pixels; torch half a minute to be imported
@@ -56,6 +57,7 @@ def _run(command: list[str], folder: Path, engine: str) -> str:
 
 
 def _main(folder: str, engine: str, threads: str, frames: str) -> None:
+    share_heaps()  # as where it will run
     detector = open_model(Path(folder), int(threads), engine=engine)
     picture = np.random.default_rng(1).integers(0, 256, _SIZE, np.uint8)
     cpu, wall = [], []

@@ -82,5 +82,6 @@ class _Pictures:
         for path in paths:
             image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
             if image is not None:
-                canvas, _ = decode.place(np.asarray(image, np.uint8), size, family.layout)
-                yield {name: decode.tensor(canvas, family)}
+                sheet = decode.Sheet.of(size)
+                decode.place(np.asarray(image, np.uint8), sheet.canvas, family.layout)
+                yield {name: decode.tensor(sheet, family)}

@@ -46,7 +46,8 @@ class TensorDetector:
         self._family = decode.FAMILIES[manifest.family]
         self._limits = decode.limits(manifest.classes, thresholds)
         self._infer = infer
-        self._check(infer(np.zeros((1, 3, manifest.height, manifest.width), np.float32)))
+        self._sheet = decode.Sheet.of(manifest.size)
+        self._check(infer(np.zeros_like(self._sheet.planes)))
 
     @property
     def name(self) -> str:
@@ -56,8 +57,9 @@ class TensorDetector:
         if image.size == 0:
             return []
         manifest, family = self._manifest, self._family
-        canvas, placement = decode.place(image, manifest.size, family.layout)
-        found = family.decode(self._infer(decode.tensor(canvas, family)), manifest.size, self._limits)
+        placement = decode.place(image, self._sheet.canvas, family.layout)
+        numbers = self._infer(decode.tensor(self._sheet, family))
+        found = family.decode(numbers, manifest.size, self._limits)
         return decode.detections(found, placement, manifest.classes)
 
     def _check(self, outputs: Sequence[Floats]) -> None:

@@ -1,13 +1,19 @@
-"""What does an agent's eye leave behind? Nothing that grows with the hours, and no whole pictures."""
+"""What does an agent's eye leave behind? Nothing that grows with the hours, and no whole pictures.
+
+And what does it ask for, look after look? Hardly a page it has not had before.
+"""
 
 from __future__ import annotations
 
 import gc
 import platform
+import subprocess
+import sys
 import tracemalloc
 import weakref
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,8 +23,13 @@ from agent.heaps import give_back
 from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Pipeline, Tuning
 from shared.messages import ClockQuality, ClockReading, Kind
+from tests.conftest import REPOSITORY
 from tests.fakes import Actor, PerfectDetector, Street, frame
+from tests.models import best_available_model_path
 
+ON_GLIBC = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="another C library keeps no heaps like these"
+)
 HELD_KB = 64  # measured: 8 in 200 s; one path kept of each who passed would be 500
 PASS_S, FPS = 20, 2.0
 
@@ -81,7 +92,7 @@ def lived(pipeline: Pipeline, frames: Iterator[Frame], count: int) -> float:
     return tracemalloc.get_traced_memory()[0] / 1000 if tracemalloc.is_tracing() else 0.0
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps no heaps like these")
+@ON_GLIBC
 def test_pages_that_nothing_lives_in_are_given_back_between_pieces_that_live() -> None:
     """One small piece in eight stays: without a word glibc keeps all that lay between them."""
     pieces = [bytes(40_000) for _ in range(1600)]
@@ -92,6 +103,23 @@ def test_pages_that_nothing_lives_in_are_given_back_between_pieces_that_live() -
     give_back()
     assert before_mb - resident_mb() > 30
     assert len(living) == 200
+
+
+@ON_GLIBC
+def test_a_glance_of_the_gate_asks_for_no_new_pages() -> None:
+    assert faults() < 30, "with all scratch pictures in pages of their own: 765"
+
+
+@ON_GLIBC
+def test_a_look_of_the_detector_asks_for_no_new_pages() -> None:
+    assert faults(best_available_model_path()) < 150, "with all layers in pages of their own: 5,500"
+
+
+def faults(*model: Path) -> float:
+    """Of one look, in a process of its own: the heaps of this one are set up otherwise."""
+    command = [sys.executable, "-m", "tests.integration.vision.page_faults", *map(str, model)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def resident_mb() -> float:

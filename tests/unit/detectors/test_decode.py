@@ -127,8 +127,7 @@ def test_a_box_comes_back_to_where_it_was_in_a_picture_of_any_shape(
     width: int, height: int, layout: decode.Layout
 ) -> None:
     image = np.zeros((height, width, 3), np.uint8)
-    canvas, placement = decode.place(image, SIZE, layout)
-    assert canvas.shape == (64, 64, 3)
+    placement = decode.place(image, decode.Sheet.of(SIZE).canvas, layout)
     inner = np.array([[0.25 * width, 0.5 * height], [0.75 * width, height]])
     laid = inner * (placement.scale_x, placement.scale_y) + (placement.left, placement.top)
     box = placement.box(laid.ravel().astype(np.float32))
@@ -136,11 +135,13 @@ def test_a_box_comes_back_to_where_it_was_in_a_picture_of_any_shape(
 
 
 def test_the_picture_lies_in_the_grey_where_the_layout_says() -> None:
-    white = np.full((32, 64, 3), 255, np.uint8)
-    centred, _ = decode.place(white, SIZE, decode.Layout.CENTRED)
-    corner, _ = decode.place(white, SIZE, decode.Layout.CORNER)
-    assert centred[:, 0, 0].tolist() == [114] * 16 + [255] * 32 + [114] * 16
-    assert corner[:, 0, 0].tolist() == [255] * 32 + [114] * 32
+    canvas, wide = decode.Sheet.of(SIZE).canvas, np.full((32, 64, 3), 255, np.uint8)
+    decode.place(wide, canvas, decode.Layout.CENTRED)
+    assert canvas[:, 0, 0].tolist() == [114] * 16 + [255] * 32 + [114] * 16
+    decode.place(wide, canvas, decode.Layout.CORNER)
+    assert canvas[:, 0, 0].tolist() == [255] * 32 + [114] * 32
+    decode.place(wide.transpose(1, 0, 2), canvas, decode.Layout.CENTRED)
+    assert canvas[0, :, 0].tolist() == [114] * 16 + [255] * 32 + [114] * 16, "nothing of the last is left"
 
 
 def test_a_box_in_the_padding_alone_is_not_in_the_picture() -> None:
@@ -154,10 +155,10 @@ def test_a_box_over_the_edge_ends_at_the_edge() -> None:
 
 
 def test_the_tensor_is_planes_of_red_green_blue_from_0_to_1_for_yolo_and_bgr_bytes_for_yolox() -> None:
-    canvas = np.zeros((2, 2, 3), np.uint8)
-    canvas[..., 0] = 255  # blue
-    as_yolo = decode.tensor(canvas, decode.FAMILIES["yolo"])
-    as_yolox = decode.tensor(canvas, decode.FAMILIES["yolox"])
+    sheet = decode.Sheet.of((2, 2))
+    sheet.canvas[:] = (255, 0, 0)  # blue
+    as_yolo = decode.tensor(sheet, decode.FAMILIES["yolo"]).copy()
+    as_yolox = decode.tensor(sheet, decode.FAMILIES["yolox"])
     assert as_yolo.shape == (1, 3, 2, 2)
     assert as_yolo[0, :, 0, 0] == pytest.approx([0, 0, 1])
     assert as_yolox[0, :, 0, 0].tolist() == [255, 0, 0]
