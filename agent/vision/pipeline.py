@@ -4,9 +4,10 @@
               └─open, or somebody lives─▶ detector ─▶ tracks ─▶ events ─▶ occurrences
 
 The gate decides whether the detector is *woken*; after that, a living track keeps it awake, because
-the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate
-of looking will do; when nobody lives, one quiet look in ten seconds finds whoever came while the light
-was changing; and while the gate says it is blind, a patrol of looks goes through all parts of the frame.
+the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate of
+looking will do. When nobody lives, or only what is remembered to stand where it stands, one quiet look in
+ten seconds finds whoever came while the light was changing; and while the gate says it is blind, a patrol
+of looks goes through all parts of the frame.
 A hint from outside (`hint`: the camera itself says it saw somebody) opens the gate for a while too, and
 no more than that: without detections there is no event. At most one detection per frame, whatever
 happens in it.
@@ -44,7 +45,7 @@ class Tuning:
     event: EventTuning = field(default_factory=EventTuning)
     quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
     patrol_s: float = 0.4  # the whole and its quarters are a round of five: nobody waits for more than 2 s
-    still_look_s: float = 1.0  # the gate wakes us when what stands begins to walk
+    still_look_s: float = 1.0  # until it is remembered; the gate wakes us when what stands begins to walk
     hint_s: float = 10.0  # a camera speaks at once; a walker is out of sight by then, or has moved
     hint_rest_s: float = 30.0  # between two heeded hints: a camera that cries wolf costs a third at most
     gap_s: float = 5.0  # no frame for so long: whoever is there now need not be who was there
@@ -147,10 +148,10 @@ class Pipeline:
         )
         detections = self._found(frame.image, look.crop)
         tracks = self._tracker.update(detections, now, width / height, look.shows, self._still.standing())
-        self._rest_s = self._rest_between_looks_s()
         stood = self._still.update(
             tracks, detections, now, good_light=look.crop is None and is_good_light(frame.image)
         )
+        self._rest_s = self._rest_between_looks_s()
         self._events.rest(stood.resting)
         self.is_confirming = any(track.looks < self._tuning.event.start_looks for track in stood.live)
         return told + self._events.update(Tracks(stood.live, stood.gone), frame, clock)
@@ -246,7 +247,8 @@ class Pipeline:
         return ended + self.expire(clock)
 
     def _rest_between_looks_s(self) -> float:
-        live = self._tracker.live
-        if not live:
+        standing = self._still.standing()
+        others = [track for track in self._tracker.live if track.missed or track.number not in standing]
+        if not others:
             return self._tuning.quiet_look_s
-        return self._tuning.still_look_s if all(self._tracker.is_still(track) for track in live) else 0.0
+        return self._tuning.still_look_s if all(self._tracker.is_still(track) for track in others) else 0.0

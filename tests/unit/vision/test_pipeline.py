@@ -185,6 +185,29 @@ def test_a_quiet_street_is_looked_at_every_ten_seconds() -> None:
     assert 4 <= counts.looked - first_looks <= 6
 
 
+def test_what_is_remembered_to_stand_is_looked_at_no_oftener_than_an_empty_street() -> None:
+    parked = Actor((0.5, 0.5), size=(0.25, 0.25), kind=Kind.CAR)
+    (_, early), (_, late) = (lived(parked, seconds=seconds) for seconds in (30, 130))
+    assert 9 <= late.looked - early.looked <= 11
+
+
+def test_what_stands_and_is_not_found_is_looked_for_every_second() -> None:
+    till_s = 66.0
+    car = Actor((0.5, 0.5), size=(0.25, 0.25), kind=Kind.CAR, hidden_s=(60.0, till_s))
+    street = Street(car, width=320, height=180)
+    pipeline = Pipeline(SITE, CAMERA, PerfectDetector(street), Tuning(), uuid7)
+    missed_s, found_s = [], []
+    for f in street.frames(100):
+        before = pipeline.counts.looked
+        pipeline.step(f, reading(f.monotonic_s))
+        if pipeline.counts.looked > before:
+            ((car_again, _),) = pipeline.live
+            (missed_s if car_again.missed else found_s).append(f.monotonic_s - 1000)
+    assert missed_s
+    assert min(at_s for at_s in found_s if at_s > missed_s[-1]) - till_s <= 1.0, "and soon found again"
+    assert car_again.number == 1
+
+
 def test_a_lost_stream_ends_what_lived_and_what_comes_after_is_new() -> None:
     street = Street(walker(enters_s=0.0, speed=(0.02, 0.0), at=(0.3, 0.5)), width=320, height=180)
     pipeline = Pipeline(SITE, CAMERA, PerfectDetector(street), Tuning(), uuid7)
