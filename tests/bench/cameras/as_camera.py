@@ -15,18 +15,26 @@ from agent.vision.frame import Image
 FPS = 10  # a sub stream
 SIZE = (640, 360)
 GOP_S = 2  # as most are shipped
-_RATES = {
-    "variable": {"crf": "28", "maxrate": "512k", "bufsize": "1024k"},
-    "constant": {"b": "400k", "maxrate": "400k", "bufsize": "800k"},
-}
+CRF, NOISE = 28, 2.0
+_CONSTANT = {"b": "400k", "maxrate": "400k", "bufsize": "800k"}
 
 
 def encode(
-    pictures: Iterable[Image], path: Path, *, rate: str = "variable", options: str = "bframes=0"
+    pictures: Iterable[Image],
+    path: Path,
+    *,
+    rate: str = "variable",
+    options: str = "bframes=0",
+    crf: int = CRF,
 ) -> Path:
     """Write an MPEG transport stream: its packets look like those out of RTSP (Annex B)."""
+    variable = {"crf": str(crf), "maxrate": "512k", "bufsize": "1024k"}
     with av.open(str(path), "w", format="mpegts") as container:
-        settings = {"preset": "veryfast", "profile": "high", **_RATES[rate]}
+        settings = {
+            "preset": "veryfast",
+            "profile": "high",
+            **(_CONSTANT if rate == "constant" else variable),
+        }
         gop = FPS * GOP_S
         settings["x264-params"] = f"keyint={gop}:min-keyint={gop}:scenecut=0:{options}"
         stream = container.add_stream("libx264", rate=FPS, options=settings)
@@ -61,7 +69,7 @@ def footage(
             yield np.asarray(cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def noisy(pictures: Iterable[Image], level: float = 2.0) -> Iterator[Image]:
+def noisy(pictures: Iterable[Image], level: float = NOISE) -> Iterator[Image]:
     """Add a sensor's noise (standard deviation in grey levels): without it an idle stream costs nothing."""
     numbers = np.random.default_rng(1)
     noises = [numbers.normal(0, level, (SIZE[1], SIZE[0], 1)).astype(np.int16) for _ in range(8)]

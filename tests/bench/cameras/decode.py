@@ -1,4 +1,6 @@
-"""What does decoding little save, and what does it lose? `python -m tests.bench.cameras.decode [--events]`.
+"""What does decoding little save, and what does it lose?
+
+    .venv/bin/python -m tests.bench.cameras.decode [--events [--noise 3 --crf 26]]
 
 The real decoder of the agent on the packets of clips encoded as cameras do. The first table: CPU seconds
 of the reader's thread per camera minute, decoding, converting and sampling at 5 fps, for plain full decoding,
@@ -32,7 +34,7 @@ from agent.vision.detect import Detector
 from agent.vision.frame import Frame, Image
 from agent.vision.pipeline import Pipeline, Tuning
 from shared.messages import ClockQuality, ClockReading, DetectionEvent
-from tests.bench.cameras.as_camera import FPS, encode, footage, noisy
+from tests.bench.cameras.as_camera import CRF, FPS, NOISE, encode, footage, noisy
 from tests.bench.cameras.newcomers import newcomers
 from tests.conftest import SHARED_DATA, VTEST
 from tests.models import best_available_model_path
@@ -211,13 +213,13 @@ def _passing(still_s: float, speed: float) -> Iterator[Image]:
     """An empty floor, then somebody really crosses it, then it is empty again."""
     empty = next(footage(_PEOPLE, 3.0))
     lead, tail = repeat(empty, round(still_s * FPS)), repeat(empty, 4 * FPS)
-    return noisy(chain(lead, footage(_PEOPLE, 5.2, 3.4 / speed, speed=speed), tail))
+    return chain(lead, footage(_PEOPLE, 5.2, 3.4 / speed, speed=speed), tail)
 
 
 def _going_on(video: Path, from_s: float, still_s: float) -> Iterator[Image]:
     """A moment of this footage stands still, then everything goes on."""
     still = next(footage(video, from_s))
-    return noisy(chain(repeat(still, round(still_s * FPS)), footage(video, from_s, 6.0)))
+    return chain(repeat(still, round(still_s * FPS)), footage(video, from_s, 6.0))
 
 
 def _cases(model: Detector) -> Iterator[Case]:
@@ -230,7 +232,7 @@ def _cases(model: Detector) -> Iterator[Case]:
         for number, one in enumerate(newcomers(video, model, seconds)):
             still_s = _STILL_S + number * 7 % 20 / FPS
             name = f"{video.stem[:10]} {one.kind} of {one.from_s:.1f} s"
-            yield Case(name, still_s, noisy(one.entering(still_s)))
+            yield Case(name, still_s, one.entering(still_s))
     for video, every_s, count in ((_STREET, 7.5, 4), (_CARS, 2.5, 8)):
         for number in range(count):
             still_s = _STILL_S + number * 3 % 20 / FPS
@@ -241,11 +243,11 @@ def _cases(model: Detector) -> Iterator[Case]:
         yield Case("one by one x2, constant rate", still_s, _passing(still_s, 2.0), "constant")
 
 
-def events(folder: Path) -> None:
+def events(folder: Path, noise: float, crf: int) -> None:
     model, result = open_model(best_available_model_path()), Compared(is_told=True)
     chance = Compared(is_told=False)
     for case in _cases(model):
-        clip = encode(case.pictures, folder / "clip.ts", rate=case.rate)
+        clip = encode(noisy(case.pictures, noise), folder / "clip.ts", rate=case.rate, crf=crf)
         part = (_SETTLED_S, case.still_s)
         full, thrifty = (
             play(clip, how, Pipeline("bench", "bench", model, Tuning(), uuid7), part)
@@ -331,9 +333,14 @@ def _is_same(one: Told, other: Told) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--events", action="store_true")
+    parser.add_argument("--noise", type=float, default=NOISE, help="of the sensor, grey levels")
+    parser.add_argument("--crf", type=int, default=CRF, help="of the encoder; lower is finer")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        events(Path(folder)) if options.events else costs(Path(folder))
+        if options.events:
+            events(Path(folder), options.noise, options.crf)
+        else:
+            costs(Path(folder))
 
 
 if __name__ == "__main__":
