@@ -7,11 +7,11 @@ remember, not the gate's.
 
 Light is not motion: before comparing, the scene is shown in today's light, first as a whole (`_light`:
 one gain and one offset, found with medians so that the walker himself does not count), then place by
-place (`_unlike_locally`), for clouds and headlights. Rain is not motion: while it rains a pixel shows
+place (`_in_light_of`), for clouds and headlights. Rain is not motion: while it rains a pixel shows
 the darker of two looks (`_without_rain`), and a drop is in one of them only. What is left is counted in
 cells: a few neighbouring ones that changed are motion. What is smaller than that may be somebody far
-away: on his own scale (`_unlike_in_small`), where no light has an edge and noise averages out, he stands
-out also at night and under clouds, and `agent.vision.specks` follows him to see whether he goes anywhere.
+away: on his own scale (`_far`), where no light has an edge and noise averages out, he stands out also at
+night and under clouds, and `agent.vision.specks` follows him to see whether he goes anywhere.
 
 When most of the picture no longer fits, nothing moved either. Did it come slowly, then it is light that
 lies otherwise on every place, and the scene is shown in it from now on. Did it come at once (infra-red
@@ -36,9 +36,9 @@ from shared.geometry import Box
 _WIDTH, _HEIGHT = 320, 180  # a person of 8 % of the height is still 14 pixels tall
 _CELL = 10  # pixels: 32 x 18 cells; a clock's digit changes one or two, a person three or more
 _COLUMNS, _ROWS = _WIDTH // _CELL, _HEIGHT // _CELL
-_LOCAL = 41  # pixels: a light is broader than that, whoever is narrower keeps all of his contrast
 _FEW = _WIDTH // 2, _HEIGHT // 2  # a walker of 6 % of the height is still two pixels wide and five tall
-_NEARBY = 11  # of those: he fills a twelfth of it; the edge of a cloud's shadow is wider
+_LOCAL = 21  # of those: a light is broader than that, whoever is narrower keeps all of his contrast
+_NEARBY = 11  # of those: a far walker fills a twelfth of it; the edge of a cloud's shadow is wider
 _SAMPLE = 8  # every eighth pixel each way, 920 in all, is enough for a median
 _A_QUARTER = 60  # of 255: part of a coarse pixel that must have changed for a drop to count
 _WHOLE = Box(0.0, 0.0, 1.0, 1.0)
@@ -127,7 +127,7 @@ class MotionGate:
             if _off(grey, self._just_now) > self._tuning.at_once:
                 self._scene, self._settle_until_s = self._learned_anew(grey), now + self._tuning.settle_s
                 return Motion(moved=now <= self._open_until_s, blind=True)
-            self._scene = _in_light_of(self._scene, grey, _LOCAL)
+            self._scene = _in_light_of(self._scene, _few(self._scene), _few(grey), _LOCAL)
         regions = self._compare(grey, self._scene, now)
         if regions:
             self._open_until_s = now + self._tuning.hold_s
@@ -141,14 +141,20 @@ class MotionGate:
         unlike_just_now = _unlike(grey, self._just_now)
         noise = _median(_sample(unlike_just_now)) * 1.48  # a normal distribution's deviation
         threshold = max(tuning.difference, tuning.noise_factor * noise)
-        there = _over(_unlike_locally(grey, scene), threshold)
+        few, few_then = _few(grey), _few(scene)
+        there = _over(_unlike(grey, _in_light_of(scene, few_then, few, _LOCAL)), threshold)
         moving = _over(unlike_just_now, threshold)
         near = _regions(_cells(there, tuning.cell_share), _cells(moving, tuning.cell_share), tuning)
-        return merged([*near, *self._far(grey, scene, now)], tuning.max_regions)
+        return merged([*near, *self._far(few, few_then, now)], tuning.max_regions)
 
-    def _far(self, grey: _Grey, scene: _Average, now: float) -> list[Box]:
-        """Who is too small for the cells, and goes somewhere?"""
-        unlike, unlike_just_now = _unlike_in_small(grey, scene, self._just_now)
+    def _far(self, few: _Average, few_then: _Average, now: float) -> list[Box]:
+        """Who is too small for the cells, and goes somewhere?
+
+        On a far walker's own scale: each place against so small a neighbourhood that no light has an edge
+        in it, in pixels so large that noise averages out.
+        """
+        averages = (few_then, _few(self._just_now))
+        unlike, unlike_just_now = (cv2.absdiff(few, _in_light_of(one, one, few, _NEARBY)) for one in averages)
         noise = _median(_sample(unlike)) * 1.48
         threshold = max(self._tuning.faint, self._tuning.noise_factor * noise)
         there, moving = _over(unlike, threshold), _over(unlike_just_now, threshold)
@@ -207,30 +213,22 @@ def _median(values: NDArray[Any]) -> float:
     return float(np.partition(values, middle)[middle])
 
 
-def _unlike_locally(grey: _Grey, average: _Average) -> _Grey:
-    """How far from the average, shown in the light that lies on each part of the picture now.
+def _few(picture: NDArray[Any]) -> _Average:
+    """The same in a quarter of the pixels, each the mean of four."""
+    return np.asarray(cv2.resize(picture, _FEW, interpolation=cv2.INTER_AREA), np.float32)
 
-    A cloud's shadow or a sweeping headlight changes all of a neighbourhood by one factor; whoever
-    comes in has edges and an inside of his own.
+
+def _in_light_of(average: _Average, few_then: _Average, few: _Average, nearby: int) -> _Average:
+    """Show the average in the light that lies on each place's surroundings now.
+
+    A cloud's shadow or a sweeping headlight changes all of a neighbourhood by one factor; whoever comes in
+    has edges and an inside of his own. The factor is found in few pixels (`_few`, of then and of now): it
+    is the mean over so many of them that more would cost three times as much and say the same.
     """
-    return _unlike(grey, _in_light_of(average, grey, _LOCAL))
-
-
-def _in_light_of(average: _Average, grey: NDArray[Any], nearby: int) -> _Average:
-    """Show the average in the light that lies on each place's surroundings now."""
     window = (nearby, nearby)
-    light = cv2.blur(grey.astype(np.float32), window) + 4  # four levels: black has no factor
-    factor = cv2.divide(light, cv2.blur(average, window) + 4)
-    return np.asarray(cv2.multiply(average, factor), np.float32)
-
-
-def _unlike_in_small(grey: _Grey, *averages: _Average) -> list[NDArray[np.float32]]:
-    """The same on a far walker's own scale: each place against so small a neighbourhood that no light has
-    an edge in it, in pixels so large that noise averages out.
-    """
-    few = cv2.resize(grey, _FEW, interpolation=cv2.INTER_AREA).astype(np.float32)
-    then = [np.asarray(cv2.resize(one, _FEW, interpolation=cv2.INTER_AREA), np.float32) for one in averages]
-    return [np.asarray(cv2.absdiff(few, _in_light_of(one, few, _NEARBY)), np.float32) for one in then]
+    factor = cv2.divide(cv2.blur(few, window) + 4, cv2.blur(few_then, window) + 4)  # black has no factor
+    height, width = average.shape
+    return np.asarray(cv2.multiply(average, cv2.resize(factor, (width, height))), np.float32)
 
 
 def _over(difference: NDArray[Any], threshold: float) -> _Grey:

@@ -57,6 +57,9 @@ class Specks:
         tuning = self._tuning
         known = [speck for speck in self._known if at_s - speck.seen_s <= tuning.patience_s]
         grown = cv2.dilate(lasting, np.ones((3, 3), np.uint8))
+        if not cv2.countNonZero(cv2.bitwise_and(grown, moving)):  # nearly always, and naming takes longest
+            self._known = known
+            return []
         _, labels, stats, centres = cv2.connectedComponentsWithStats(grown)
         alive = set(np.unique(labels[moving > 0]).tolist()) - {0}
         order = sorted(alive, key=lambda label: -int(stats[label, cv2.CC_STAT_AREA]))

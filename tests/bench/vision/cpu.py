@@ -30,6 +30,7 @@ from uuid6 import uuid7
 
 from agent.cameras.replay import VideoFile
 from agent.detectors import open_model
+from agent.heaps import share_heaps
 from agent.vision.detect import Detection, Detector
 from agent.vision.frame import Image
 from agent.vision.pipeline import Pipeline, Tuning
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=1)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
+    share_heaps()  # as the agent does
     models = [asked.model] if asked.model else [best_available_model_path(), YOLOX]
     print(
         f"{'people in view':15} {'detector':34} {'looks':>6} {'events':>6} {'decode':>7} {'infer':>7}", end=""
