@@ -5,9 +5,10 @@
 
 The gate decides whether the detector is *woken*; after that, a living track keeps it awake, because
 the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate of
-looking will do. When nobody lives, or only what is remembered to stand where it stands, one quiet look in
-ten seconds finds whoever came while the light was changing; and while the gate says it is blind, a patrol
-of looks goes through all parts of the frame.
+looking will do, and when it has been shut for long, whatever boxes that breathe may say to it. When nobody lives,
+or only what is remembered to stand where it stands, one quiet look in ten seconds finds whoever came while
+the light was changing; and while the gate says it is blind, a patrol of looks goes through all parts of the
+frame.
 A hint from outside (`hint`: the camera itself says it saw somebody) opens the gate for a while too, and
 no more than that: without detections there is no event. At most one detection per frame, whatever
 happens in it.
@@ -46,6 +47,8 @@ class Tuning:
     quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
     patrol_s: float = 0.4  # the whole and its quarters are a round of five: nobody waits for more than 2 s
     still_look_s: float = 1.0  # until it is remembered; the gate wakes us when what stands begins to walk
+    still_after_s: float = 5.0  # the gate shut for so long: nobody walks; as in TrackTuning
+    calm_after_s: float = 30.0  # and for so long: nobody sways on his feet or looks for his keys either
     hint_s: float = 10.0  # a camera speaks at once; a walker is out of sight by then, or has moved
     hint_rest_s: float = 30.0  # between two heeded hints: a camera that cries wolf costs a third at most
     gap_s: float = 5.0  # no frame for so long: whoever is there now need not be who was there
@@ -76,7 +79,7 @@ class Pipeline:
 
     `glance`, `hint` and `is_quiet` belong to whoever brings the frames, all else to the vision thread: the
     gate sees every frame, also while the detector is busy with another camera. Between the two lie only
-    `_rest_s`, `_looked_s` and `_forget`, each one value.
+    `_rest_s`, `_looked_s`, `_stirred_s` and `_forget`, each one value.
     """
 
     def __init__(
@@ -91,7 +94,7 @@ class Pipeline:
         self._events = Events(site, camera, tuning.event, new_id)
         self._new_id = new_id
         self._newest_s: float | None = None
-        self._looked_s = 0.0
+        self._looked_s = self._stirred_s = 0.0
         self._rest_s = tuning.quiet_look_s  # while the gate is shut, how long between two looks
         self._forget = False  # the scene, at the next frame
         self._hinted_s = float("-inf")
@@ -129,6 +132,8 @@ class Pipeline:
         rest_s = min(self._rest_s, self._tuning.patrol_s) if motion.blind else self._rest_s
         stirs = anew or motion.moved or now - self._hinted_s <= self._tuning.hint_s
         wanted = stirs or now - self._looked_s >= rest_s
+        if stirs or motion.blind:
+            self._stirred_s = now
         self._frames += 1
         self._gated += not wanted
         return Glance(frame, motion, wanted, routine=wanted and not stirs and rest_s > 0, anew=anew)
@@ -151,7 +156,7 @@ class Pipeline:
         stood = self._still.update(
             tracks, detections, now, good_light=look.crop is None and is_good_light(frame.image)
         )
-        self._rest_s = self._rest_between_looks_s()
+        self._rest_s = self._rest_between_looks_s(now - self._stirred_s)
         self._events.rest(stood.resting)
         self.is_confirming = any(track.looks < self._tuning.event.start_looks for track in stood.live)
         return told + self._events.update(Tracks(stood.live, stood.gone), frame, clock)
@@ -246,9 +251,14 @@ class Pipeline:
         ended = [Occurrence(ended_unseen(event, clock, self._new_id()), None) for event in left.values()]
         return ended + self.expire(clock)
 
-    def _rest_between_looks_s(self) -> float:
+    def _rest_between_looks_s(self, shut_s: float) -> float:
+        """How long may nobody look, while the gate, shut since `shut_s`, stays shut?"""
+        tuning, tracker, live = self._tuning, self._tracker, self._tracker.live
         standing = self._still.standing()
-        others = [track for track in self._tracker.live if track.missed or track.number not in standing]
-        if not others:
-            return self._tuning.quiet_look_s
-        return self._tuning.still_look_s if all(self._tracker.is_still(track) for track in others) else 0.0
+        if all(track.number in standing and not track.missed for track in live):
+            return tuning.quiet_look_s
+        is_sure = all(tracker.is_confirmed(track) for track in live)
+        if shut_s < (tuning.still_after_s if is_sure else tuning.calm_after_s):
+            return tuning.still_look_s if all(tracker.is_still(track) for track in live) else 0.0
+        is_calm = shut_s >= tuning.calm_after_s and is_sure and not any(track.missed for track in live)
+        return tuning.quiet_look_s if is_calm else tuning.still_look_s

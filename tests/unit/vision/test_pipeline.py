@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice, pairwise
 from uuid import UUID
@@ -189,6 +190,22 @@ def test_what_is_remembered_to_stand_is_looked_at_no_oftener_than_an_empty_stree
     parked = Actor((0.5, 0.5), size=(0.25, 0.25), kind=Kind.CAR)
     (_, early), (_, late) = (lived(parked, seconds=seconds) for seconds in (30, 130))
     assert 9 <= late.looked - early.looked <= 11
+
+
+def test_a_box_that_breathes_keeps_nobody_awake_while_the_gate_is_shut() -> None:
+    """Two cars far away that are now one to the detector, now two: such a box never comes to rest."""
+    one = Detection(Kind.CAR, 0.6, Box.from_corners(0.52, 0.44, 0.60, 0.48))
+    both = replace(one, box=Box.from_corners(0.44, 0.40, 0.60, 0.48))
+    detector = ScriptedDetector([[(one, both)[number // 2 % 2]] for number in range(500)])
+    pipeline = Pipeline(SITE, CAMERA, detector, Tuning(), uuid7)
+    frames = Street(width=320, height=180).frames(120)
+    asked = []
+    for f in frames:
+        pipeline.step(f, reading(f.monotonic_s))
+        asked.append(detector.asked)
+    at_fps = 5
+    assert asked[4 * at_fps] >= 4 * at_fps, "somebody may walk there"
+    assert asked[-1] - asked[60 * at_fps] <= 60, "a look a second at most"
 
 
 def test_what_stands_and_is_not_found_is_looked_for_every_second() -> None:
