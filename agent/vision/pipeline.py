@@ -5,10 +5,10 @@
 
 The gate decides whether the detector is *woken*; after that, a living track keeps it awake, because
 the gate forgets who stands still. When all that lives stands still and the gate is shut, a slow rate of
-looking will do, and when it has been shut for long, whatever boxes that breathe may say to it. When nobody lives,
-or only what is remembered to stand where it stands, one quiet look in ten seconds finds whoever came while
-the light was changing; and while the gate says it is blind, a patrol of looks goes through all parts of the
-frame.
+looking will do; when it has been shut for long, also for a box that breathes and comes to no rest. When
+nobody lives, or only what is remembered to stand where it stands, one quiet look in ten seconds finds
+whoever came while the light was changing; and while the gate says it is blind, a patrol of looks goes
+through all parts of the frame.
 A hint from outside (`hint`: the camera itself says it saw somebody) opens the gate for a while too, and
 no more than that: without detections there is no event. At most one detection per frame, whatever
 happens in it.
