@@ -102,6 +102,13 @@ def test_who_stood_for_long_may_be_hidden_for_longer() -> None:
     assert len(numbers(watched(stood, seconds=30, jitter=0.03))) == 1
 
 
+def test_who_waits_and_is_not_found_is_not_whoever_drives_up_beside_him() -> None:
+    waits = Actor((0.30, 0.27), size=(0.03, 0.03), kind=Kind.CAR, leaves_s=4.0)
+    drives_up = Actor((0.255, 0.275), (-0.01, 0.0), size=(0.03, 0.03), kind=Kind.CAR, enters_s=4.4)
+    history = watched(waits, drives_up, seconds=6)
+    assert who_is_at(history, 5.5, drives_up) != who_is_at(history, 3.0, waits)
+
+
 def test_who_comes_in_where_another_went_out_is_somebody_else() -> None:
     out = Actor((0.6, 0.5), (0.2, 0.0), leaves_s=2.0)
     come_in = Actor((0.97, 0.5), (-0.2, 0.0), enters_s=2.8)
