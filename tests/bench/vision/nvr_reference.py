@@ -32,6 +32,7 @@ from uuid6 import uuid7
 
 from agent.cameras.replay import VideoFile
 from agent.detectors import open_model
+from agent.heaps import share_heaps
 from agent.vision.detect import Detection, Detector
 from agent.vision.event import EventTuning
 from agent.vision.frame import Frame, Image
@@ -253,6 +254,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="say what was missed, false or told twice")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
+    share_heaps()  # as the agent does
     for model in asked.model or [best_available_model_path(), YOLOX]:
         detector = open_model(model)
         print(f"\ndetector: {detector.name}, {'night (simulated)' if asked.night else 'day'}")
