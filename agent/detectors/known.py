@@ -271,7 +271,7 @@ KNOWN: dict[str, KnownModel] = {
         416,
         "Apache-2.0",
         "NanoDet-Plus-m by RangiLyu, for NCNN",
-        limits(0.40, 0.40),  # vehicles: at 0.50 one object in 29 fewer, and none that is false (vision.events)
+        limits(0.40, 0.40),  # vehicles at 0.50: one object in 29 fewer, no false one less (vision.events)
         _measured(0.647, 0.525, 0.57, 0.80),
         engine="ncnn",
         weights="f7555ca6cb9650ee41e2f0a53fdf46b6e187a2a09792208d8c3eec033b6ac615",
