@@ -19,6 +19,8 @@ from agent import zone_file
 from agent.cameras import credentials, register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
+from agent.detectors.processor import is_exact
+from agent.detectors.tiers import LOSS_LIMIT, losses
 from agent.health import KNOWN, Problem
 from agent.settings import AgentSettings
 from agent.standing import Standing, standing
@@ -102,6 +104,9 @@ def _model(home: Path, settings: AgentSettings) -> tuple[Manifest | None, list[P
         return None, [Problem("model-changed")]
     if manifest.accuracy is None:
         return manifest, [Problem("model-unmeasured", manifest.name)]
+    loss = max(losses(manifest, is_exact=is_exact()).values(), default=0.0)
+    if loss >= LOSS_LIMIT:
+        return manifest, [Problem("model-loses", manifest.name, {"points": round(100 * loss, 1)})]
     return manifest, []
 
 

@@ -63,6 +63,7 @@ KNOWN: dict[str, Severity] = {
     "model-missing": Severity.BROKEN,
     "model-changed": Severity.BROKEN,
     "model-unmeasured": Severity.PASSING,
+    "model-loses": Severity.PASSING,
     "clock-unsynchronised": Severity.PASSING,
     "disk-low": Severity.BROKEN,
     "disk-worn": Severity.BROKEN,

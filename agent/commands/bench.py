@@ -156,7 +156,8 @@ def _quality(manifest: Manifest) -> str:
 
 
 def _worst(tier: Tier, box: Box) -> dict[str, object]:
-    kind, loss = max(losses(tier, box).items(), key=lambda one: one[1], default=("", 0.0))
+    lost = losses(tier.manifest, is_exact=box.is_exact)
+    kind, loss = max(lost.items(), key=lambda one: one[1], default=("", 0.0))
     return {"kind": kind, "points": f"{100 * loss:.1f}"}
 
 

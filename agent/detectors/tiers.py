@@ -99,18 +99,17 @@ def cameras(tier: Tier, cost: CameraCost, box: Box, moving: float) -> int:
     return int(min(box.cores * 1000 * HEADROOM / per_box, 1000 * HEADROOM / per_thread))
 
 
-def losses(tier: Tier, box: Box) -> Mapping[str, float]:
+def losses(manifest: Manifest, *, is_exact: bool) -> Mapping[str, float]:
     """Return what an INT8 model loses on such a box against its floats; empty: nobody measured it."""
-    accuracy = tier.manifest.accuracy
-    if accuracy is None:
+    if manifest.accuracy is None:
         return {}
-    return accuracy.int8_loss if box.is_exact else accuracy.int8_loss_inexact
+    return manifest.accuracy.int8_loss if is_exact else manifest.accuracy.int8_loss_inexact
 
 
 def objection(tier: Tier, box: Box) -> Objection | None:
     """Return why a tier is not offered, None where it is."""
     if tier.manifest.precision == "int8":
-        if not (lost := losses(tier, box)):
+        if not (lost := losses(tier.manifest, is_exact=box.is_exact)):
             return Objection.NOT_COMPARED
         if max(lost.values()) >= LOSS_LIMIT:
             return Objection.LOSES

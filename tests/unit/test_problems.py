@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from agent.cameras import register
 from agent.cameras.register import CameraEntry
+from agent.detectors import models_folder, put_in_force
+from agent.detectors.known import KNOWN as KNOWN_MODELS
 from agent.examine import STATUS, examine
 from agent.health import KNOWN, Severity
 from agent.settings import AgentSettings
@@ -20,7 +23,7 @@ _OF_THE_BOX = {
     "station-unreachable", "collector-absent",
     "broker-full", "not-authorised", "messages-refused", "not-enrolled",
     "certificate-expiring", "no-cameras", "camera-other", "camera-connecting", "model-missing",
-    "model-changed", "model-unmeasured", "clock-unsynchronised", "disk-low", "not-running",
+    "model-changed", "model-unmeasured", "model-loses", "clock-unsynchronised", "disk-low", "not-running",
     "zones-invalid", "zones-unknown-camera", "disk-worn", "power-weak", "power-throttled", "too-hot",
     "memory-growing",
 }  # fmt: skip
@@ -88,3 +91,23 @@ def test_a_box_that_cannot_keep_up_is_told_which_way_out(tmp_path: Path) -> None
     assert "gate" in sentence
     assert severity is Severity.PASSING
     assert "agent bench" in text("problems.detector-behind.do")
+
+
+@pytest.mark.parametrize(("is_exact", "said"), [(True, []), (False, ["model-loses"])])
+def test_int8_where_it_was_measured_to_lose_is_said_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_exact: bool, said: list[str]
+) -> None:
+    weights = b"not run here"
+    int8 = next(model for model in KNOWN_MODELS.values() if model.name == "yolo11n-320-int8")
+    folder = models_folder(tmp_path) / int8.name
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(weights)
+    int8.manifest("model.onnx", sha256(weights).hexdigest()).save(folder)
+    put_in_force(tmp_path, int8.name)
+    monkeypatch.setattr("agent.examine.is_exact", lambda: is_exact)
+    problems = examine(tmp_path, AgentSettings(), NOON, running=False, synchronised=True).problems
+    about_it = [problem for problem in problems if problem.code.startswith("model")]
+    assert [problem.code for problem in about_it] == said
+    for problem in about_it:
+        assert "4.0" in problem.what()
+        assert "agent bench --use" in problem.do()
