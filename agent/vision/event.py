@@ -174,6 +174,7 @@ class Events:
             kind is Kind.PERSON
             and track.looks >= tuning.still_person_looks
             and track.score >= tuning.still_person_score
+            and median(life.scores) >= tuning.still_person_score  # a post in the dark has its good seconds
         )
 
     def _update(self, life: Life, clock: ClockReading) -> list[Occurrence]:

@@ -114,6 +114,14 @@ def test_a_faint_shape_that_never_moves_is_not_told_of() -> None:
     assert told == []
 
 
+def test_a_shape_that_looks_like_somebody_for_some_seconds_only_is_not_told_of() -> None:
+    post = Detection(Kind.PERSON, 0.45, Box(0.07, 0.48, 0.2, 0.5))
+    detector = ScriptedDetector([[post]] * 75 + [[replace(post, confidence=0.6)]] * 25)
+    pipeline = Pipeline(SITE, CAMERA, detector, Tuning(quiet_look_s=0.0, still_look_s=0.0), uuid7)
+    assert looks(pipeline, Street(width=320, height=180).frames(20)) == []
+    assert detector.asked == 100
+
+
 def test_a_kind_has_its_own_threshold() -> None:
     strict = Tuning(event=EventTuning(start_score=dict.fromkeys(Kind, 0.3) | {Kind.CAR: 0.9}))
     car = walker(kind=Kind.CAR, size=(0.2, 0.2), at=(0.0, 0.3))
