@@ -47,8 +47,7 @@ class Tuning:
     quiet_look_s: float = 10.0  # one inference in 50 frames: half a per cent of a core
     patrol_s: float = 0.4  # the whole and its quarters are a round of five: nobody waits for more than 2 s
     still_look_s: float = 1.0  # until it is remembered; the gate wakes us when what stands begins to walk
-    still_after_s: float = 5.0  # the gate shut for so long: nobody walks; as in TrackTuning
-    calm_after_s: float = 30.0  # and for so long: nobody sways on his feet or looks for his keys either
+    calm_after_s: float = 30.0  # the gate shut for so long: nobody sways on his feet or looks for his keys
     hint_s: float = 10.0  # a camera speaks at once; a walker is out of sight by then, or has moved
     hint_rest_s: float = 30.0  # between two heeded hints: a camera that cries wolf costs a third at most
     gap_s: float = 5.0  # no frame for so long: whoever is there now need not be who was there
@@ -258,7 +257,7 @@ class Pipeline:
         if all(track.number in standing and not track.missed for track in live):
             return tuning.quiet_look_s
         is_sure = all(tracker.is_confirmed(track) for track in live)
-        if shut_s < (tuning.still_after_s if is_sure else tuning.calm_after_s):
+        if shut_s < (tuning.track.still_after_s if is_sure else tuning.calm_after_s):
             return tuning.still_look_s if all(tracker.is_still(track) for track in live) else 0.0
         is_calm = shut_s >= tuning.calm_after_s and is_sure and not any(track.missed for track in live)
         return tuning.quiet_look_s if is_calm else tuning.still_look_s

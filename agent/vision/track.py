@@ -54,9 +54,7 @@ class TrackTuning:
     acceleration: float = 2.5  # sizes/s²: a person stops within a step, a motorbike within its length
     person_speed: float = 2.0  # sizes/s, one deviation of a newcomer's: walking 1.5, running 4
     vehicle_speed: float = 4.0  # sizes/s: 30 km/h is 4 to 6 of a motorbike's
-    rests_after_s: float = (
-        2.2  # longer than a step, or than a post hides a walker; at 1 those who turn are lost
-    )
+    rests_after_s: float = 2.2  # longer than a step, or than a post hides a walker; at 1 who turns is lost
     jitter: float = 0.08  # sizes: how far a detector's box centre dances around a standing object
     reach: float = 0.6  # sizes a detection may be off the expected place, before doubt is added
     reach_limit: float = 3.0  # sizes, whatever the doubt
@@ -130,11 +128,11 @@ class Tracker:
 
     def is_still(self, track: Track) -> bool:
         """Has it stood for a while? Then a slow rate of looking is enough for it."""
-        return self.is_confirmed(track) and track.at_s - track.anchored_s >= self._tuning.still_after_s
+        return self._has_rested(track, self._tuning.still_after_s)
 
-    def _rests(self, track: Track) -> bool:
-        """Nobody has seen it go for longer than a step takes: it does not leap to whoever comes along."""
-        return self.is_confirmed(track) and track.at_s - track.anchored_s >= self._tuning.rests_after_s
+    def _has_rested(self, track: Track, seconds: float) -> bool:
+        """Is it sure, and has nobody seen it go for so long?"""
+        return self.is_confirmed(track) and track.at_s - track.anchored_s >= seconds
 
     def clear(self) -> tuple[Track, ...]:
         """Forget all; return what lived."""
@@ -159,7 +157,11 @@ class Tracker:
         detections = one_per_object(detections, tuning)
         sure = [detection for detection in detections if detection.confidence >= tuning.sure]
         doubtful = [d for d in detections if tuning.doubtful <= d.confidence < tuning.sure]
-        still = {track.number for track in tracks if self._rests(track) or track.number in standing}
+        still = {  # sooner than `is_still` says: what rests does not leap to whoever comes along
+            track.number
+            for track in tracks
+            if track.number in standing or self._has_rested(track, tuning.rests_after_s)
+        }
         known = [track for track in tracks if self.is_confirmed(track)]
         newcomers = [track for track in tracks if not self.is_confirmed(track)]
 
