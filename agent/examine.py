@@ -20,7 +20,7 @@ from agent.cameras import credentials, register
 from agent.detectors import ModelMissing, folder_in_force, model_in_force
 from agent.detectors.manifest import Manifest, ModelChanged
 from agent.detectors.processor import is_exact
-from agent.detectors.tiers import LOSS_LIMIT, losses
+from agent.detectors.tiers import LOSS_LIMIT, worst_loss
 from agent.health import KNOWN, Problem
 from agent.settings import AgentSettings
 from agent.standing import Standing, standing
@@ -104,9 +104,9 @@ def _model(home: Path, settings: AgentSettings) -> tuple[Manifest | None, list[P
         return None, [Problem("model-changed")]
     if manifest.accuracy is None:
         return manifest, [Problem("model-unmeasured", manifest.name)]
-    loss = max(losses(manifest, is_exact=is_exact()).values(), default=0.0)
-    if loss >= LOSS_LIMIT:
-        return manifest, [Problem("model-loses", manifest.name, {"points": round(100 * loss, 1)})]
+    worst = worst_loss(manifest, is_exact=is_exact())
+    if worst and worst[1] >= LOSS_LIMIT:
+        return manifest, [Problem("model-loses", manifest.name, {"points": round(100 * worst[1], 1)})]
     return manifest, []
 
 

@@ -28,8 +28,8 @@ from agent.detectors.tiers import (
     Tier,
     cameras,
     choose,
-    losses,
     objection,
+    worst_loss,
 )
 from agent.engines import AUTO, engines
 from agent.settings import AgentSettings, home
@@ -156,8 +156,7 @@ def _quality(manifest: Manifest) -> str:
 
 
 def _worst(tier: Tier, box: Box) -> dict[str, object]:
-    lost = losses(tier.manifest, is_exact=box.is_exact)
-    kind, loss = max(lost.items(), key=lambda one: one[1], default=("", 0.0))
+    kind, loss = worst_loss(tier.manifest, is_exact=box.is_exact) or ("", 0.0)
     return {"kind": kind, "points": f"{100 * loss:.1f}"}
 
 

@@ -6,7 +6,7 @@ that carries this site's cameras with room to spare is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -99,19 +99,24 @@ def cameras(tier: Tier, cost: CameraCost, box: Box, moving: float) -> int:
     return int(min(box.cores * 1000 * HEADROOM / per_box, 1000 * HEADROOM / per_thread))
 
 
-def losses(manifest: Manifest, *, is_exact: bool) -> Mapping[str, float]:
-    """Return what an INT8 model loses on such a box against its floats; empty: nobody measured it."""
+def worst_loss(manifest: Manifest, *, is_exact: bool) -> tuple[str, float] | None:
+    """Return the kind of which INT8 loses most against its floats on such a box, and how much.
+
+    None: nobody measured it, or the model is no INT8.
+    """
     if manifest.accuracy is None:
-        return {}
-    return manifest.accuracy.int8_loss if is_exact else manifest.accuracy.int8_loss_inexact
+        return None
+    lost = manifest.accuracy.int8_loss if is_exact else manifest.accuracy.int8_loss_inexact
+    return max(lost.items(), key=lambda one: one[1], default=None)
 
 
 def objection(tier: Tier, box: Box) -> Objection | None:
     """Return why a tier is not offered, None where it is."""
     if tier.manifest.precision == "int8":
-        if not (lost := losses(tier.manifest, is_exact=box.is_exact)):
+        worst = worst_loss(tier.manifest, is_exact=box.is_exact)
+        if worst is None:
             return Objection.NOT_COMPARED
-        if max(lost.values()) >= LOSS_LIMIT:
+        if worst[1] >= LOSS_LIMIT:
             return Objection.LOSES
     if tier.speed.memory_mb > box.free_mb * MEMORY_SHARE:
         return Objection.MEMORY

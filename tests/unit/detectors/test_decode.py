@@ -127,7 +127,9 @@ def test_a_box_comes_back_to_where_it_was_in_a_picture_of_any_shape(
     width: int, height: int, layout: decode.Layout
 ) -> None:
     image = np.zeros((height, width, 3), np.uint8)
-    placement = decode.place(image, decode.Sheet.of(SIZE).canvas, layout)
+    canvas = decode.Sheet.of(SIZE).canvas
+    assert canvas.shape == (64, 64, 3)
+    placement = decode.place(image, canvas, layout)
     inner = np.array([[0.25 * width, 0.5 * height], [0.75 * width, height]])
     laid = inner * (placement.scale_x, placement.scale_y) + (placement.left, placement.top)
     box = placement.box(laid.ravel().astype(np.float32))
