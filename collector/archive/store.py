@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
+from typing import Any
 
 import sqlite_utils
 
@@ -165,15 +166,7 @@ class Archive:
     def _event(self, record: EventRecord) -> Outcome:
         event_id = record.event.event_id.bytes
         is_new = record.event.revision == 0 and self._new_event(record)
-        known = (
-            None
-            if is_new
-            else self._database.execute(
-                "SELECT site, unsynced, revision, thumbnail_revision, camera, kind, colour FROM events"
-                " WHERE event_id = ?",
-                (event_id,),
-            ).fetchone()
-        )
+        known = None if is_new else self._kept_event(event_id)
         if known is not None and known[0] != record.site:
             return Outcome.FOREIGN  # nobody writes into another's event, whatever its number
         outcome = self._message(record, Channel.EVENT, event_id, record.body)
@@ -190,6 +183,14 @@ class Archive:
         if unsynced:
             self._settle(record.site, event_id)
         return outcome
+
+    def _kept_event(self, event_id: bytes) -> Any:
+        """Return site, unsynced, revision, revision of the thumbnail, camera, kind, colour; None: none."""
+        return self._database.execute(
+            "SELECT site, unsynced, revision, thumbnail_revision, camera, kind, colour FROM events"
+            " WHERE event_id = ?",
+            (event_id,),
+        ).fetchone()
 
     def _known_event(
         self,
