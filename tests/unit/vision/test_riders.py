@@ -6,7 +6,7 @@ from agent.vision.riders import sits_on
 from shared.geometry import Box
 from shared.messages import Kind, Phase
 from tests.fakes import Actor
-from tests.unit.vision.test_pipeline import by_event, lived
+from tests.unit.vision.lives import by_event, lived
 
 
 class Rides(Actor):

@@ -6,7 +6,7 @@ from agent.vision.side import entry_side, exit_side
 from shared.geometry import Box
 from shared.messages import Phase, Side
 from tests.fakes import Actor
-from tests.unit.vision.test_pipeline import lived
+from tests.unit.vision.lives import lived
 
 
 @pytest.mark.parametrize(

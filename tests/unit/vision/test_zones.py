@@ -16,7 +16,7 @@ from shared.geometry import Box
 from shared.messages import Kind, Phase
 from shared.texts import Language
 from tests.fakes import Actor
-from tests.unit.vision.test_pipeline import by_event, lived, walker
+from tests.unit.vision.lives import by_event, lived, walker
 
 RIGHT_HALF = ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0))
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
