@@ -16,7 +16,6 @@ FPS = 10  # a sub stream
 SIZE = (640, 360)
 GOP_S = 2  # as most are shipped
 CRF, NOISE = 28, 2.0
-_CONSTANT = {"b": "400k", "maxrate": "400k", "bufsize": "800k"}
 
 
 def encode(
@@ -28,13 +27,12 @@ def encode(
     crf: int = CRF,
 ) -> Path:
     """Write an MPEG transport stream: its packets look like those out of RTSP (Annex B)."""
-    variable = {"crf": str(crf), "maxrate": "512k", "bufsize": "1024k"}
+    rates = {
+        "variable": {"crf": str(crf), "maxrate": "512k", "bufsize": "1024k"},
+        "constant": {"b": "400k", "maxrate": "400k", "bufsize": "800k"},
+    }
     with av.open(str(path), "w", format="mpegts") as container:
-        settings = {
-            "preset": "veryfast",
-            "profile": "high",
-            **(_CONSTANT if rate == "constant" else variable),
-        }
+        settings = {"preset": "veryfast", "profile": "high", **rates[rate]}
         gop = FPS * GOP_S
         settings["x264-params"] = f"keyint={gop}:min-keyint={gop}:scenecut=0:{options}"
         stream = container.add_stream("libx264", rate=FPS, options=settings)

@@ -10,8 +10,8 @@ stream, a clean restart, dusk, the switch to infra-red, headlights, rain, `kill 
 How the day is compressed: its hours of nothing are cut out, not sped up. What changes the light takes
 as many seconds as on a real camera or fewer (dusk: two minutes instead of half an hour), so that every
 look sees a harder change than it would. Frames come five a second while something moves or a light
-sweeps, twice a second under clouds and through dusk and dawn, once a second else (the rate at which the
-agent looks at what stands).
+sweeps, twice a second under clouds and through dusk and dawn, once a second else; the pipeline looks at
+those it wants, as on a box.
 """
 
 from __future__ import annotations
