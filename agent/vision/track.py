@@ -157,11 +157,7 @@ class Tracker:
         detections = one_per_object(detections, tuning)
         sure = [detection for detection in detections if detection.confidence >= tuning.sure]
         doubtful = [d for d in detections if tuning.doubtful <= d.confidence < tuning.sure]
-        still = {  # sooner than `is_still` says: what rests does not leap to whoever comes along
-            track.number
-            for track in tracks
-            if track.number in standing or self._has_rested(track, tuning.rests_after_s)
-        }
+        still = self._at_rest(tracks, standing)
         known = [track for track in tracks if self.is_confirmed(track)]
         newcomers = [track for track in tracks if not self.is_confirmed(track)]
 
@@ -182,6 +178,15 @@ class Tracker:
         kept = [track for track in missed if not self._is_gone(track)]
         self._live = tuple(sorted(found + again + new + kept + unseen + born, key=lambda track: track.number))
         return Tracks(self._live, gone)
+
+    def _at_rest(self, tracks: Sequence[Track], standing: Container[int]) -> set[int]:
+        """Numbers of those that do not leap to whoever comes along; sooner than `is_still` says."""
+        rests_after_s = self._tuning.rests_after_s
+        return {
+            track.number
+            for track in tracks
+            if track.number in standing or self._has_rested(track, rests_after_s)
+        }
 
     def _matched(
         self, tracks: list[Track], detections: list[Detection], aspect: float, least: Mapping[int, float]
